@@ -1,0 +1,101 @@
+"""wilk keeps what AI agents know: agents and prompts as YAML files, sessions and messages.
+
+The public names, and nothing else. They are imported on first use, so that ``import wilk``
+costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wilk.aio import AsyncStore as AsyncStore
+    from wilk.aio import open_async_store as open_async_store
+    from wilk.clock import Clock as Clock
+    from wilk.contracts import API_VERSION as API_VERSION
+    from wilk.contracts import Backend as Backend
+    from wilk.contracts import Command as Command
+    from wilk.contracts import DefinitionKind as DefinitionKind
+    from wilk.contracts import ModelSet as ModelSet
+    from wilk.contracts import Opened as Opened
+    from wilk.contracts import Problem as Problem
+    from wilk.contracts import Tokenizer as Tokenizer
+    from wilk.errors import BackendError as BackendError
+    from wilk.errors import Busy as Busy
+    from wilk.errors import Closed as Closed
+    from wilk.errors import Conflict as Conflict
+    from wilk.errors import Invalid as Invalid
+    from wilk.errors import InvalidDefinition as InvalidDefinition
+    from wilk.errors import NotFound as NotFound
+    from wilk.errors import NotStorable as NotStorable
+    from wilk.errors import PluginError as PluginError
+    from wilk.errors import Protected as Protected
+    from wilk.errors import ReadOnly as ReadOnly
+    from wilk.errors import Rejected as Rejected
+    from wilk.errors import SchemaError as SchemaError
+    from wilk.errors import SettingsError as SettingsError
+    from wilk.errors import WilkError as WilkError
+    from wilk.hookspecs import hookimpl as hookimpl
+    from wilk.host import Host as Host
+    from wilk.models.base import JsonField as JsonField
+    from wilk.models.base import Model as Model
+    from wilk.models.base import TimeField as TimeField
+    from wilk.settings import Settings as Settings
+    from wilk.store import Store as Store
+    from wilk.store import open_store as open_store
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "wilk.aio": ("AsyncStore", "open_async_store"),
+    "wilk.clock": ("Clock",),
+    "wilk.contracts": (
+        "API_VERSION",
+        "Backend",
+        "Command",
+        "DefinitionKind",
+        "ModelSet",
+        "Opened",
+        "Problem",
+        "Tokenizer",
+    ),
+    "wilk.errors": (
+        "BackendError",
+        "Busy",
+        "Closed",
+        "Conflict",
+        "Invalid",
+        "InvalidDefinition",
+        "NotFound",
+        "NotStorable",
+        "PluginError",
+        "Protected",
+        "ReadOnly",
+        "Rejected",
+        "SchemaError",
+        "SettingsError",
+        "WilkError",
+    ),
+    "wilk.hookspecs": ("hookimpl",),
+    "wilk.host": ("Host",),
+    "wilk.models.base": ("JsonField", "Model", "TimeField"),
+    "wilk.settings": ("Settings",),
+    "wilk.store": ("Store", "open_store"),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME)  # noqa: PLE0605  (the names below TYPE_CHECKING are the same; a test compares)
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        module = _HOME[name]
+    except KeyError:
+        raise AttributeError(f"module 'wilk' has no attribute {name!r}") from None
+    value = globals()[name] = getattr(import_module(module), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

@@ -1,0 +1,177 @@
+"""Safe, reversible JSON: what goes in comes out, or the error names the path that could not.
+
+The only module that knows orjson. Plain values take its fast path. What JSON or one of the
+engines cannot hold is written as an object with the one key ``$wilk`` and read back as it was:
+NaN and the infinities, integers past 64 bits, text with NUL or lone surrogates (PostgreSQL
+refuses the first, UTF-8 the second), and objects that themselves have a key ``$wilk``. Anything
+that has no JSON form at all (bytes, dates, keys that are not text) raises
+:class:`~wilk.errors.NotStorable` with its path, before anything is written.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+import orjson
+
+from wilk.errors import Invalid, NotStorable
+
+MAX_DEPTH = 200
+_TAG = "$wilk"
+_STRICT = (
+    orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
+)
+_CANONICAL = _STRICT | orjson.OPT_SORT_KEYS
+
+
+def dumps(value: Any) -> str:
+    """Encode a JSON value to text that every engine can keep and :func:`loads` reverses."""
+    try:
+        raw = orjson.dumps(value, option=_STRICT)
+    except (TypeError, RecursionError):
+        return orjson.dumps(_tag(value, (), 0), option=_STRICT).decode()
+    # orjson writes NaN as null and NUL as an escape without a word; both are rare, both cheap
+    # to look for in the bytes.
+    if b"null" in raw or b"\\u0000" in raw or b'"$wilk"' in raw:
+        return orjson.dumps(_tag(value, (), 0), option=_STRICT).decode()
+    return raw.decode()
+
+
+def loads(text: str | bytes) -> Any:
+    """Decode what :func:`dumps` wrote."""
+    value = orjson.loads(text)
+    if (_TAG if isinstance(text, str) else _TAG.encode()) in text:  # type: ignore[operator]
+        return _untag(value)
+    return value
+
+
+def canonical(value: Any) -> bytes:
+    """Encode with sorted keys: equal values give equal bytes, for hashes."""
+    return orjson.dumps(_tag(value, (), 0), option=_CANONICAL)
+
+
+def content_hash(value: Any) -> str:
+    """SHA-256 of the canonical form, in hexadecimal."""
+    return sha256(canonical(value)).hexdigest()
+
+
+def pretty(value: Any) -> str:
+    """Encode for people and pipes: indented, UTF-8. Dates and tuples are written as JSON has them.
+
+    Lone surrogates become ``\\udXXX`` escapes, as the standard library writes them.
+    """
+    try:
+        return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+    except TypeError:
+        return json.dumps(value, indent=2, default=str)
+
+
+def parse(text: str | bytes) -> Any:
+    """Read foreign JSON strictly: duplicate keys, NaN and broken text raise Invalid with a line."""
+    if isinstance(text, bytes):
+        try:
+            text = text.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise Invalid(f"not UTF-8 at byte {error.start}; save the file as UTF-8") from error
+
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in items:
+            if key in found:
+                raise Invalid(f"the key {key!r} stands twice in one object; keep one of them")
+            found[key] = value
+        return found
+
+    def constant(name: str) -> Any:
+        raise Invalid(f"{name} is not JSON; write a number or null")
+
+    try:
+        return json.loads(text, object_pairs_hook=pairs, parse_constant=constant)
+    except json.JSONDecodeError as error:
+        raise Invalid(f"line {error.lineno}, column {error.colno}: {error.msg}") from error
+    except RecursionError as error:
+        raise Invalid("nested too deeply to be read") from error
+
+
+def storable_text(text: str) -> tuple[str, str | None]:
+    """Split text into what every engine can keep and search, and, if it differs, the original.
+
+    The second part is None for ordinary text; otherwise it is the original as an ASCII JSON
+    string, from which :func:`original_text` gives back every code point.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        pass
+    else:
+        if "\0" not in text:
+            return text, None
+    clean = text.encode("utf-8", "replace").decode().replace("\0", "�")
+    return clean, json.dumps(text)
+
+
+def original_text(kept: str) -> str:
+    """Reverse the second part of :func:`storable_text`."""
+    text: str = json.loads(kept)
+    return text
+
+
+def _tag(value: Any, path: tuple[str | int, ...], depth: int) -> Any:
+    kind = type(value)
+    if value is None or kind is bool:
+        return value
+    if kind is str:
+        kept = storable_text(value)[1]
+        return value if kept is None else {_TAG: ["text", kept]}
+    if kind is int:
+        return value if -(2**63) <= value < 2**63 else {_TAG: ["int", str(value)]}
+    if kind is float:
+        return value if math.isfinite(value) else {_TAG: ["float", repr(value)]}
+    if depth >= MAX_DEPTH:
+        raise NotStorable(f"{_dotted(path)}: nested deeper than {MAX_DEPTH} levels")
+    if isinstance(value, Mapping):
+        out = {}
+        for key, item in value.items():
+            if type(key) is not str:
+                raise NotStorable(f"{_dotted(path)}: the key {key!r} is {type(key).__name__}, not text")
+            out[key] = _tag(item, (*path, key), depth + 1)
+        if _TAG in out or any(storable_text(key)[1] is not None for key in out):
+            return {_TAG: ["object", [[_tag(key, path, depth), item] for key, item in out.items()]]}
+        return out
+    if isinstance(value, (list, tuple)):
+        return [_tag(item, (*path, i), depth + 1) for i, item in enumerate(value)]
+    # Subclasses, enums among them, are kept as their plain value.
+    if isinstance(value, str):
+        return _tag(str.__str__(value), path, depth)
+    if isinstance(value, int):
+        return _tag(int.__int__(value), path, depth)
+    if isinstance(value, float):
+        return _tag(float.__float__(value), path, depth)
+    raise NotStorable(
+        f"{_dotted(path)}: {kind.__name__} has no JSON form; turn it into text, a number, a list or an object"
+    )
+
+
+def _untag(value: Any) -> Any:
+    if isinstance(value, dict):
+        if len(value) == 1 and _TAG in value:
+            kind, kept = value[_TAG]
+            if kind == "text":
+                return original_text(kept)
+            if kind == "int":
+                return int(kept)
+            if kind == "float":
+                return float(kept)
+            return {_untag(key): _untag(item) for key, item in kept}
+        return {key: _untag(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_untag(item) for item in value]
+    return value
+
+
+def _dotted(path: tuple[str | int, ...]) -> str:
+    return ".".join(map(str, path)) or "the value"

@@ -1,0 +1,154 @@
+"""What plugins hand over: frozen dataclasses, and the small Protocols behind them.
+
+Everything here is import-light: a plugin module may import it at its top and still load in a
+few milliseconds. Functions are handed over unbound and called when something asks for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from pathlib import Path
+
+    from peewee import Database, Model
+
+    from wilk.settings import Settings
+    from wilk.store import Store
+
+API_VERSION = (1, 0)
+"""Major and minor of this contract. A plugin module may declare ``wilk_api = (1, 0)``."""
+
+
+class FullText(Protocol):
+    """Keeps a full-text index over ``messages.text`` inside the engine.
+
+    The engine follows inserts, updates and deletes by itself (triggers, generated columns).
+    """
+
+    def install(self, database: Database) -> None:
+        """Make the index and whatever keeps it in step, or put back what is missing of it."""
+
+    def matching(self, text: str) -> Any:
+        """Turn any user input into a Peewee query of ``pk`` and ``rank`` (smaller is better); None
+        when the index cannot answer this input, and text must be compared instead."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An open backend: a Peewee database, and how a store must behave on it.
+
+    ``writers``: how many writing transactions may run at once in one process.
+    ``shared``: True when all threads share one connection, so that reads queue as well.
+    ``migration_lock``: a context manager that lets one process at a time migrate.
+    ``backup``: copies the database before its schema changes and returns what was written, or
+    None where the engine has its own way.
+    """
+
+    database: Database
+    writers: int = 1
+    shared: bool = False
+    full_text: FullText | None = None
+    migration_lock: Callable[[], AbstractContextManager[Any]] | None = None
+    backup: Callable[[str], Path | None] | None = None
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A kind of database, offered by ``register_backends``.
+
+    ``open(url, settings)`` imports its driver, and returns an :class:`Opened`.
+    ``capabilities`` is any of: ``persistent`` (outlives the process), ``processes`` (several at
+    once), ``readonly``, ``full-text``, ``backup``. What is declared is tested by
+    ``wilk.testing.BackendSuite``, and so is what is not.
+    """
+
+    scheme: str
+    open: Callable[[str, Settings], Opened]
+    capabilities: Collection[str] = frozenset()
+    summary: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.scheme
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """Counts tokens, offered by ``register_tokenizers``: ``count(text, model)`` gives the number
+    of tokens that ``model`` (None: unknown) sees in ``text``."""
+
+    name: str
+    count: Callable[[str, str | None], int]
+    summary: str = ""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command-line noun, offered by ``register_commands``.
+
+    ``configure(parser)`` adds arguments to an argparse parser; ``run(arguments, store)`` gets a
+    function that opens the configured store, and returns the exit code (None means 0).
+    """
+
+    name: str
+    summary: str
+    configure: Callable[[ArgumentParser], None]
+    run: Callable[[Namespace, Callable[[], Store]], int | None]
+
+
+@dataclass(frozen=True)
+class ModelSet:
+    """Peewee models of a plugin, offered by ``register_models``, and its own migrations.
+
+    ``migrations`` is a folder of numbered files as ``playhouse.migrations`` runs them; they are
+    applied after wilk's, and recorded in a table of their own (``<name>_migrations``).
+    """
+
+    name: str
+    models: Callable[[], Collection[type[Model]]]
+    migrations: Path
+
+
+@dataclass(frozen=True)
+class DefinitionKind:
+    """A kind of definition file, offered by ``register_definition_kinds``.
+
+    ``pattern`` is its place under the home folder: ``prompts/{id}.yaml`` gives a record per
+    file, named by ``{id}``; a pattern without ``{id}`` is one file, whose record has the kind's
+    name as id. ``schema`` checks the parsed file and finds every problem in it; ``columns``
+    turns it into the fields of ``model`` beyond those that all definitions have; without a model
+    the record lives in the common table. ``redact`` takes out what must not be copied from the
+    file into the database (keys, passwords).
+    """
+
+    name: str
+    pattern: str
+    schema: SchemaNode
+    summary: str = ""
+    model: Callable[[], type[Model]] | None = None
+    columns: Callable[[str, Mapping[str, Any]], dict[str, Any]] = field(default=lambda id, definition: {})
+    redact: Callable[[Mapping[str, Any]], Mapping[str, Any]] = field(default=lambda definition: definition)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One fault of a value: where (a path of keys and positions) and what was expected.
+
+    A ``warning`` does not make the definition unusable: an unknown key that looks misspelled.
+    """
+
+    path: tuple[str | int, ...]
+    message: str
+    warning: bool = False
+
+
+class SchemaNode(Protocol):
+    """Checks one value of a definition; nodes are put together into schemas."""
+
+    def check(self, value: Any, path: tuple[str | int, ...] = ()) -> Iterable[Problem]:
+        """Give every problem of the value and of what lies below it."""

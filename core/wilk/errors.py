@@ -1,0 +1,99 @@
+"""The one error tree. Every text says what is wrong and what to do next.
+
+::
+
+    WilkError
+    ├── NotFound             no record of that kind has that id
+    ├── Conflict             the name, key or state is taken; nothing was written
+    │   └── Protected        the record may not be removed as things stand
+    ├── Invalid              a value is not one that the field takes
+    │   ├── InvalidDefinition  a definition file does not hold what its kind asks for
+    │   └── NotStorable      a value cannot be kept as JSON without loss
+    ├── Rejected             a plugin's ``before_`` hook refused the change
+    ├── Busy                 another writer held the store for longer than the time limit
+    ├── ReadOnly             the store was opened for reading
+    ├── Closed               the store has been closed
+    ├── SchemaError          the database is newer than this wilk, or not wilk's at all
+    ├── BackendError         the engine below failed; its own error is the cause
+    ├── SettingsError        config.yaml or a WILK_* variable holds a bad value
+    └── PluginError          a plugin is missing, quarantined, in a clash or misspelled
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class WilkError(Exception):
+    """Base of everything that wilk raises on purpose."""
+
+
+class NotFound(WilkError):
+    """No record of that kind has that id; ``list`` shows the ones there are."""
+
+    def __init__(self, kind: str, id: str, hint: str = "") -> None:
+        self.kind = kind
+        self.id = id
+        super().__init__(f"no {kind} {id!r}{'; ' + hint if hint else ''}")
+
+
+class Conflict(WilkError):
+    """The name, key or state is taken; nothing was written."""
+
+
+class Protected(Conflict):
+    """The record may not be removed as things stand."""
+
+
+class Invalid(WilkError):
+    """A value is not one that the field takes; the text names field, value and range."""
+
+
+class NotStorable(Invalid):
+    """A value cannot be kept as JSON without loss; the text names its path and type."""
+
+
+class InvalidDefinition(Invalid):
+    """A definition file does not hold what its kind asks for.
+
+    ``problems`` are strings of the form ``path:line:column: field: what was expected``.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class Rejected(WilkError):
+    """A plugin's ``before_`` hook refused the change; nothing was written.
+
+    Plugins raise it from ``before_save`` and the like with a text for the user.
+    """
+
+
+class Busy(WilkError):
+    """Another writer held the store for longer than the time limit; try again later."""
+
+
+class ReadOnly(WilkError):
+    """The store was opened with ``readonly``; open it without to write."""
+
+
+class Closed(WilkError):
+    """The store has been closed; open it again with ``wilk.open_store``."""
+
+
+class SchemaError(WilkError):
+    """The database is newer than this wilk, or not wilk's at all."""
+
+
+class BackendError(WilkError):
+    """The engine below failed; its own error is the cause."""
+
+
+class SettingsError(WilkError):
+    """``config.yaml`` or a ``WILK_*`` variable holds a bad value."""
+
+
+class PluginError(WilkError):
+    """A plugin is missing, quarantined, in a clash or misspelled."""

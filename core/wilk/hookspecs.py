@@ -1,0 +1,91 @@
+"""Every hook, in groups, one sentence each. Implement them with ``@wilk.hookimpl``.
+
+Hooks are plain functions; an implementation names only the arguments that it wants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    from wilk.contracts import Backend, Command, DefinitionKind, ModelSet, Tokenizer
+    from wilk.records.definitions import Change, Failure
+    from wilk.store import Store
+
+hookspec = pluggy.HookspecMarker("wilk")
+hookimpl = pluggy.HookimplMarker("wilk")
+
+
+# -- offers: yield named dataclasses; they are called when something of the kind is needed --
+
+
+@hookspec
+def register_backends() -> Iterable[Backend]:  # type: ignore[empty-body]
+    """Offer databases by URL scheme."""
+
+
+@hookspec
+def register_definition_kinds() -> Iterable[DefinitionKind]:  # type: ignore[empty-body]
+    """Offer kinds of definition files."""
+
+
+@hookspec
+def register_models() -> Iterable[ModelSet]:  # type: ignore[empty-body]
+    """Offer tables of the plugin's own, with their migrations."""
+
+
+@hookspec
+def register_tokenizers() -> Iterable[Tokenizer]:  # type: ignore[empty-body]
+    """Offer ways of counting tokens."""
+
+
+@hookspec
+def register_commands() -> Iterable[Command]:  # type: ignore[empty-body]
+    """Offer nouns of the command line."""
+
+
+# -- the life of a store --
+
+
+@hookspec
+def store_opened(store: Store) -> None:
+    """A store is open and migrated; its verbs can be used."""
+
+
+@hookspec
+def store_closing(store: Store) -> None:
+    """A store is about to close; its verbs can still be used."""
+
+
+# -- changes of records: ``kind`` is "message", "session", "agent", …; ``record`` the typed record --
+
+
+@hookspec
+def before_save(store: Store, kind: str, record: Any) -> None:
+    """A record is about to be written; raise ``wilk.Rejected`` to refuse it and undo the whole."""
+
+
+@hookspec
+def after_save(store: Store, kind: str, record: Any) -> None:
+    """A record was written, and the transaction has been committed."""
+
+
+@hookspec
+def after_delete(store: Store, kind: str, record: Any) -> None:
+    """A record was archived and removed, and the transaction has been committed."""
+
+
+# -- definition files --
+
+
+@hookspec
+def definition_synced(store: Store, change: Change) -> None:
+    """A definition file was taken over: created, updated, archived or restored."""
+
+
+@hookspec
+def definition_failed(store: Store, failure: Failure) -> None:
+    """A definition file could not be taken over; its record keeps the last good content."""

@@ -1,0 +1,1 @@
+"""The schema's history: numbered files, of which released ones never change, and their runner."""

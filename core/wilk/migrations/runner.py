@@ -1,0 +1,94 @@
+"""Brings a database to the current schema: one process at a time, after a backup, checked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from contextlib import nullcontext
+from pathlib import Path
+
+import peewee
+
+from wilk.contracts import ModelSet, Opened
+from wilk.engine import Engine
+from wilk.errors import SchemaError
+
+FOLDER = Path(__file__).parent
+TABLE = "wilk_migrations"
+
+
+def migrate(engine: Engine, opened: Opened, model_sets: Iterable[ModelSet]) -> list[str]:
+    """Apply what is pending of wilk's migrations and of the plugins'; return the names applied.
+
+    Costs one small query per set when nothing is pending. Otherwise the backend's lock is taken
+    (the runner itself is not safe when several processes start at once), a database that holds
+    data is backed up, and the full-text index is put back if a rebuilt table lost its triggers.
+    """
+    sets = [(TABLE, FOLDER, "wilk")]
+    sets += [(f"{one.name}_migrations", one.migrations, f"plugin {one.name}") for one in model_sets]
+    applied = {table: _applied(engine, table) for table, _, _ in sets}
+    if not any(_pending(folder, applied[table], owner) for table, folder, owner in sets):
+        return []
+    if engine.readonly:
+        raise SchemaError("the database is not at this wilk's schema; open it once without readonly to migrate it")
+    done = []
+    with opened.migration_lock() if opened.migration_lock else nullcontext():
+        backed_up = False
+        for table, folder, owner in sets:
+            before = _applied(engine, table)
+            if not _pending(folder, before, owner):
+                continue  # another process was faster
+            if table == TABLE and not before:
+                _refuse_foreign(engine)
+            if opened.backup is not None and not backed_up and (before or table != TABLE):
+                opened.backup(f"before-{_pending(folder, before, owner)[-1]}")
+                backed_up = True
+            done += _run(engine, folder, table)
+        if opened.full_text is not None:
+            with engine.transaction():
+                opened.full_text.install(engine.database)
+    return done
+
+
+def _run(engine: Engine, folder: Path, table: str) -> list[str]:
+    from playhouse.migrations import Runner  # slow to import, and rarely needed
+
+    engine.connect()
+    try:
+        names: list[str] = Runner(engine.database, str(folder), table_name=table).up()
+    except peewee.PeeweeException as error:
+        raise SchemaError(f"migration in {folder.name} failed, nothing of it was kept: {error}") from error
+    return names
+
+
+def _applied(engine: Engine, table: str) -> set[str] | None:
+    """The names recorded in a migration table, or None when there is no such table."""
+    engine.connect()
+    try:
+        rows = engine.database.execute_sql(f'SELECT name FROM "{table}"').fetchall()  # noqa: S608 (own name)
+    except (peewee.OperationalError, peewee.ProgrammingError) as error:
+        if engine.database.table_exists(table):
+            raise engine.translated(error) from error
+        return None
+    except peewee.DatabaseError as error:
+        raise SchemaError(f"this is no database that wilk can read: {error}") from error
+    return {name for (name,) in rows}
+
+
+def _pending(folder: Path, applied: set[str] | None, owner: str) -> list[str]:
+    known = sorted(file.stem for file in folder.iterdir() if re.match(r"\d+_\w+\.py$", file.name))
+    unknown = (applied or set()) - set(known)
+    if unknown:
+        raise SchemaError(
+            f"the database was written by a newer {owner} (it has {max(unknown)}); upgrade {owner}, "
+            "or restore the backup that was made before that upgrade"
+        )
+    return [name for name in known if name not in (applied or ())]
+
+
+def _refuse_foreign(engine: Engine) -> None:
+    tables = engine.database.get_tables()
+    if any(table for table in tables if table != TABLE):
+        raise SchemaError(
+            f"the database holds tables that are not wilk's ({', '.join(tables[:5])}); name a file of its own"
+        )

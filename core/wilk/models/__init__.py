@@ -1,0 +1,1 @@
+"""The Peewee models: the one schema, a module per family, over ``base``."""

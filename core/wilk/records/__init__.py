@@ -1,0 +1,6 @@
+"""What the verbs return: frozen, typed records, a module per family.
+
+They are named tuples: immutable, cheap enough to make for every row of a hot read, with
+attributes, a readable ``repr``, ``_asdict()`` and ``_replace(...)``. Times are aware UTC
+datetimes; ``metadata`` and other JSON fields are plain dictionaries and lists.
+"""

@@ -1,0 +1,99 @@
+"""Records of the conversation family: sessions, messages, tool calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+
+class Session(NamedTuple):
+    """A conversation and its settings.
+
+    ``last_sequence`` is the number of its newest message, ``message_count`` how many it holds.
+    ``saved`` False makes it temporary. ``updated_at`` is the time of the last activity.
+    """
+
+    id: str
+    name: str | None
+    status: str
+    saved: bool
+    working_directory: str | None
+    active_agents: list[str]
+    persona_id: str | None
+    model: str
+    context_strategy: str
+    max_tokens: int
+    recap: str | None
+    context_file: str | None
+    user_id: str | None
+    group_id: str | None
+    fork_of: str | None
+    fork_sequence: int | None
+    last_sequence: int
+    message_count: int
+    metadata: Mapping[str, Any]
+    created_at: datetime
+    updated_at: datetime
+
+
+class Message(NamedTuple):
+    """One message. ``sequence`` counts from 1 within its session and never repeats.
+
+    ``text`` is what is searched and counted; ``parts`` the structured content, if any.
+    ``importance`` is 0.0–1.0. ``origin_id`` names the message that a fork copied.
+    """
+
+    id: str
+    session_id: str
+    sequence: int
+    role: str
+    text: str
+    parts: Sequence[Any] | None
+    agent_id: str | None
+    model: str | None
+    tokens: int
+    importance: float
+    interaction_id: str | None
+    idempotency_key: str | None
+    parent_id: str | None
+    origin_id: str | None
+    metadata: Mapping[str, Any]
+    created_at: datetime
+
+
+class ToolCall(NamedTuple):
+    """One call of a tool: ``status`` is ``running``, ``ok`` or ``error``; ``duration`` seconds."""
+
+    id: str
+    session_id: str
+    message_id: str | None
+    call_id: str | None
+    agent_id: str | None
+    name: str
+    arguments: Any
+    result: Any
+    status: str
+    error: str | None
+    duration: float | None
+    metadata: Mapping[str, Any]
+    started_at: datetime
+    finished_at: datetime | None
+
+
+class AgentUsage(NamedTuple):
+    """How much an agent was used: messages, tokens in all and on average, first and last time."""
+
+    agent_id: str
+    messages: int
+    tokens: int
+    average_tokens: float
+    first_at: datetime
+    last_at: datetime
+
+
+class SearchHit(NamedTuple):
+    """A message that full text found; ``rank`` is the engine's, smaller is better."""
+
+    message: Message
+    rank: float

@@ -1,0 +1,118 @@
+"""Archive before delete: the only place from which a row leaves its table.
+
+The whole row goes into ``archive`` as JSON, with the reason, in the transaction that deletes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from peewee import CompositeKey, fn
+
+from wilk import codec
+from wilk.engine import Engine
+from wilk.models.base import Model
+from wilk.models.conversation import ArchiveEntry
+from wilk.models.statements import param
+
+_CHUNK = 500
+
+
+class Archived(NamedTuple):
+    """A row that left its table: its columns as they were, why, and when."""
+
+    kind: str
+    record_id: str
+    session_id: str | None
+    data: Mapping[str, Any]
+    reason: str
+    interaction_id: str | None
+    archived_at: datetime
+
+
+_FIELDS = [getattr(ArchiveEntry, name) for name in Archived._fields]
+
+
+class Archive:
+    """What was removed from a store, and why."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def list(
+        self, *, kind: str | None = None, reason: str | None = None, session: str | None = None, limit: int = 100
+    ) -> Sequence[Archived]:
+        """List archived rows, the latest first."""
+        query = ArchiveEntry.select(*_FIELDS).order_by(ArchiveEntry.pk.desc()).limit(limit)
+        if kind is not None:
+            query = query.where(ArchiveEntry.kind == kind)
+        if reason is not None:
+            query = query.where(ArchiveEntry.reason == reason)
+        if session is not None:
+            query = query.where(ArchiveEntry.session_id == session)
+        return [Archived(*row) for row in self._engine.rows(query)]
+
+    def statistics(self) -> dict[str, dict[str, int]]:
+        """Count archived rows by reason and kind."""
+        query = ArchiveEntry.select(ArchiveEntry.reason, ArchiveEntry.kind, fn.COUNT(ArchiveEntry.pk)).group_by(
+            ArchiveEntry.reason, ArchiveEntry.kind
+        )
+        counts: dict[str, dict[str, int]] = {}
+        for reason, kind, count in self._engine.rows(query):
+            counts.setdefault(reason, {})[kind] = count
+        return counts
+
+
+def move(
+    engine: Engine, model: type[Model], condition: Any, *, kind: str, reason: str, key: str = "id"
+) -> int:
+    """Move the rows of a model that meet the condition into the archive; return how many.
+
+    ``key`` is the field that names the record; a composite key is joined with ``/``.
+    """
+    fields = model._meta.sorted_fields
+    insert = engine.statement("archive.insert", _insert)
+    moved = 0
+    with engine.transaction():
+        now = engine.clock.now()
+        for rows in _chunks(engine, model, condition):
+            entries = []
+            for values in rows:
+                row = dict(zip([field.column_name for field in fields], values, strict=True))
+                id = "/".join(str(row[model._meta.combined[name].column_name]) for name in key.split("/"))
+                session = row.get("session_id")
+                entries.append((kind, id, session, codec.dumps(row), reason, row.get("interaction_id"), now))
+            engine.execute_many(insert.sql, entries)
+            moved += len(rows)
+        engine.run(model.delete().where(condition))
+    return moved
+
+
+def _chunks(engine: Engine, model: type[Model], condition: Any) -> Iterator[list[tuple[Any, ...]]]:
+    """The rows as the engine holds them, in pieces by primary key; in one piece if that is composite."""
+    fields = model._meta.sorted_fields
+    primary = model._meta.primary_key
+    query = model.select(*fields).where(condition)
+    if isinstance(primary, CompositeKey):
+        if rows := engine.execute(*_sql(engine, query)):
+            yield rows
+        return
+    place, last = fields.index(primary), None
+    while True:
+        page = query if last is None else query.where(primary > last)
+        rows = engine.execute(*_sql(engine, page.order_by(primary).limit(_CHUNK)))
+        if not rows:
+            return
+        yield rows
+        last = rows[-1][place]
+
+
+def _insert() -> Any:
+    return ArchiveEntry.insert({field: param(field.name) for field in _FIELDS})
+
+
+def _sql(engine: Engine, query: Any) -> tuple[str, list[Any]]:
+    sql, parameters = engine.database.get_sql_context().parse(query)
+    return sql, parameters

@@ -1,0 +1,422 @@
+"""Messages: appended in order, read by sequence, found by their text.
+
+Order is an integer sequence within the session, given in the transaction that writes the message;
+it never repeats and owes nothing to the clock. The verbs that run often use statements compiled
+once from the models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from peewee import fn
+
+from wilk import codec
+from wilk.clock import EPOCH, to_datetime, to_microseconds
+from wilk.contracts import Tokenizer
+from wilk.engine import Engine
+from wilk.errors import Conflict, Invalid, NotFound
+from wilk.events import Events
+from wilk.models.conversation import Message as MessageModel
+from wilk.models.conversation import Session as SessionModel
+from wilk.models.statements import param
+from wilk.records.conversation import AgentUsage, Message, SearchHit
+from wilk.services import importance as scoring
+
+ROLES = ("user", "assistant", "system", "tool", "developer")
+"""The roles that are known; any other is kept as it came (trap T7)."""
+
+_COLUMNS = [field for field in MessageModel._meta.sorted_fields if field is not MessageModel.pk]
+_APPENDED = frozenset(
+    ["role", "text", "parts", "agent", "model", "tokens", "importance", "interaction", "key", "parent", "id",
+     "metadata", "created_at"]
+)  # fmt: skip
+
+
+class Messages:
+    """The messages of all sessions of a store."""
+
+    def __init__(self, engine: Engine, events: Events, tokenizer: Callable[[], Tokenizer]) -> None:
+        self._engine = engine
+        self._events = events
+        self._tokenizer = tokenizer
+        self._count_tokens: Callable[[str, str | None], int] | None = None
+
+    def append(
+        self,
+        session_id: str,
+        role: str,
+        text: str = "",
+        *,
+        parts: Sequence[Any] | None = None,
+        agent: str | None = None,
+        model: str | None = None,
+        tokens: int | None = None,
+        importance: float | None = None,
+        interaction: str | None = None,
+        key: str | None = None,
+        parent: str | None = None,
+        id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        created_at: datetime | None = None,
+    ) -> Message:
+        """Write one message at the end of a session.
+
+        ``tokens`` not given is counted by the store's tokenizer, ``importance`` (0.0–1.0) by the
+        table in ``services/importance.py``. ``key`` makes a retry harmless: the second call with
+        the same key and content returns the message of the first. Raises NotFound for an unknown
+        session, Conflict for an ``id`` that is taken or a ``key`` used for other content.
+        """
+        row = self._row(
+            session_id, role, text, parts, agent, model, tokens, importance, interaction, key, parent, id, metadata,
+            created_at,
+        )  # fmt: skip
+        engine = self._engine
+        with engine.transaction():
+            if key is not None and (earlier := self._earlier(session_id, [row])):
+                return earlier[key]
+            row[2] = self._next_sequence(session_id, 1)
+            try:
+                engine.execute(engine.statement("messages.insert", _insert).sql, row)
+            except Conflict as error:
+                raise _taken(row[0], error) from error
+            message = _message(row)
+            if self._events.watch_saves:
+                self._events.saving("message", message)
+        return message
+
+    def extend(self, session_id: str, messages: Iterable[Mapping[str, Any]]) -> list[Message]:
+        """Write many messages at the end of a session in one transaction: all of them, or none.
+
+        Each is a mapping with ``role``, ``text`` and whatever else :meth:`append` takes, by the
+        same names.
+        """
+        engine = self._engine
+        rows = [self._row_of(session_id, number, message) for number, message in enumerate(messages, 1)]
+        with engine.transaction():
+            earlier = self._earlier(session_id, rows)
+            new = _without_repeats(rows, earlier)
+            if not new and self._known(session_id):
+                return [earlier[row[12]] for row in rows]
+            first = self._next_sequence(session_id, len(new)) - len(new) + 1
+            for sequence, row in enumerate(new, first):
+                row[2] = sequence
+            try:
+                engine.execute_many(engine.statement("messages.insert", _insert).sql, new)
+            except Conflict as error:
+                raise Conflict(f"one of the messages has an id that is taken: {error}") from error
+            written = {row[0]: _message(row) for row in new}
+            by_key = {message.idempotency_key: message for message in written.values()} | dict(earlier)
+            if self._events.watch_saves:
+                for message in written.values():
+                    self._events.saving("message", message)
+        return [written.get(row[0]) or by_key[row[12]] for row in rows]
+
+    def get(self, id: str) -> Message:
+        """Return the message; raises NotFound."""
+        message = self.find(id)
+        if message is None:
+            raise NotFound("message", id)
+        return message
+
+    def find(self, id: str) -> Message | None:
+        """Return the message, or None."""
+        statement = self._engine.statement("messages.find", lambda: _select().where(MessageModel.id == param("id")))
+        rows = self._engine.execute(statement.sql, (id,))
+        return _message(rows[0]) if rows else None
+
+    def last(self, session_id: str, n: int = 50) -> list[Message]:
+        """Return the newest ``n`` messages of a session, the oldest of them first (trap T6)."""
+        statement = self._engine.statement("messages.last", _last)
+        rows = self._engine.execute(statement.sql, (session_id, _limit(n)))
+        if not rows:
+            self._check_session(session_id)
+        rows.reverse()
+        return [_message(row) for row in rows]
+
+    def page(
+        self, session_id: str, *, after: int | None = None, before: int | None = None, limit: int = 100
+    ) -> list[Message]:
+        """Return messages by sequence, oldest first: those after ``after``, or the last ones before ``before``."""
+        if after is not None and before is not None:
+            raise Invalid("page takes after or before, not both")
+        if before is not None:
+            statement = self._engine.statement("messages.before", _before)
+            rows = self._engine.execute(statement.sql, (session_id, before, _limit(limit)))
+            rows.reverse()
+        else:
+            statement = self._engine.statement("messages.after", _after)
+            rows = self._engine.execute(statement.sql, (session_id, after or 0, _limit(limit)))
+        if not rows:
+            self._check_session(session_id)
+        return [_message(row) for row in rows]
+
+    def count(self, session_id: str) -> int:
+        """Count a session's messages."""
+        row = self._engine.row(SessionModel.select(SessionModel.message_count).where(SessionModel.id == session_id))
+        if row is None:
+            raise NotFound("session", session_id)
+        count: int = row[0]
+        return count
+
+    def search(
+        self, text: str, *, session: str | None = None, user: str | None = None, limit: int = 20
+    ) -> list[SearchHit]:
+        """Find messages that hold all words of ``text``, the best first. Any input is a valid query.
+
+        Words are compared without regard to case and accents. Text in scripts without spaces
+        (Chinese, Japanese, Thai) and input without any word is compared as it stands.
+        """
+        full_text = self._engine.full_text
+        hits = full_text.matching(text) if full_text is not None else None
+        if hits is not None:
+            found = hits.alias("hits")
+            query = MessageModel.select(*_COLUMNS, found.c.rank).join(found, on=(found.c.pk == MessageModel.pk))
+            query = query.order_by(found.c.rank, MessageModel.pk.desc())
+        elif text.strip():
+            query = MessageModel.select(*_COLUMNS, 0.0).where(MessageModel.text.contains(text.strip()))
+            query = query.order_by(MessageModel.pk.desc())
+        else:
+            return []
+        if session is not None:
+            query = query.where(MessageModel.session == session)
+        if user is not None:
+            query = query.join(SessionModel, on=(SessionModel.id == MessageModel.session))
+            query = query.where(SessionModel.user == user)
+        sql, parameters = self._engine.database.get_sql_context().parse(query.limit(_limit(limit)))
+        return [SearchHit(_message(row[:-1]), float(row[-1])) for row in self._engine.execute(sql, parameters)]
+
+    def usage(self, *, days: float = 30) -> list[AgentUsage]:
+        """Count messages and tokens per agent over the last days, the busiest agent first."""
+        since = to_datetime(self._engine.clock.now()) - timedelta(days=days)
+        count = fn.COUNT(MessageModel.pk)
+        query = (
+            MessageModel.select(
+                MessageModel.agent_id,
+                count,
+                fn.SUM(MessageModel.tokens).coerce(False),
+                fn.AVG(MessageModel.tokens).coerce(False),
+                fn.MIN(MessageModel.created_at),
+                fn.MAX(MessageModel.created_at),
+            )
+            .where(MessageModel.agent_id.is_null(False), MessageModel.created_at > since)
+            .group_by(MessageModel.agent_id)
+            .order_by(count.desc(), MessageModel.agent_id)
+        )
+        return [
+            AgentUsage(agent, messages, int(tokens), float(average), first, last)
+            for agent, messages, tokens, average, first, last in self._engine.rows(query)
+        ]
+
+    # -- one message as the engine takes it ------------------------------------------------
+
+    def _row(
+        self,
+        session_id: str,
+        role: str,
+        text: str,
+        parts: Sequence[Any] | None,
+        agent: str | None,
+        model: str | None,
+        tokens: int | None,
+        importance: float | None,
+        interaction: str | None,
+        key: str | None,
+        parent: str | None,
+        id: str | None,
+        metadata: Mapping[str, Any] | None,
+        created_at: datetime | None,
+    ) -> list[Any]:
+        """Check the values and put them in the order of ``_COLUMNS``; the sequence comes later."""
+        if type(role) is not str or not 0 < len(role) <= 64:
+            raise Invalid(f"role {role!r}: a text of 1 to 64 characters is wanted, such as {', '.join(ROLES)}")
+        if not isinstance(text, str):
+            raise Invalid(f"text is {type(text).__name__}, not text; structured content goes into parts=")
+        if tokens is None:
+            if self._count_tokens is None:
+                self._count_tokens = self._tokenizer().count
+            tokens = self._count_tokens(text, model)
+        elif type(tokens) is not int or tokens < 0:
+            raise Invalid(f"tokens {tokens!r}: a whole number from 0 is wanted")
+        clean, original = codec.storable_text(text)
+        clock = self._engine.clock
+        return [
+            clock.new_id() if id is None else id,
+            session_id,
+            0,
+            role,
+            clean,
+            original,
+            None if parts is None else codec.dumps(parts),
+            agent,
+            model,
+            tokens,
+            scoring.score(role, text) if importance is None else scoring.check(importance),
+            interaction,
+            key,
+            parent,
+            None,
+            codec.dumps(metadata) if metadata else None,
+            clock.now() if created_at is None else _moment(created_at),
+        ]
+
+    def _row_of(self, session_id: str, number: int, message: Mapping[str, Any]) -> list[Any]:
+        unknown = message.keys() - _APPENDED
+        if unknown or "role" not in message:
+            fault = f"no {', '.join(map(repr, sorted(unknown)))}" if unknown else "a role"
+            raise Invalid(f"message {number}: {fault} is wanted; it takes {', '.join(sorted(_APPENDED))}")
+        get = message.get
+        return self._row(
+            session_id, message["role"], get("text", ""), get("parts"), get("agent"), get("model"), get("tokens"),
+            get("importance"), get("interaction"), get("key"), get("parent"), get("id"), get("metadata"),
+            get("created_at"),
+        )  # fmt: skip
+
+    def _next_sequence(self, session_id: str, n: int) -> int:
+        """Take the next ``n`` places of a session and return the last of them.
+
+        The one UPDATE shows that the session exists, counts its messages, notes the activity and,
+        on engines with row locks, makes writers to one session take turns.
+        """
+        statement = self._engine.statement("sessions.advance", _advance)
+        rows = self._engine.execute(statement.sql, (n, n, self._engine.clock.now(), session_id))
+        if not rows:
+            raise NotFound("session", session_id, "make it with store.sessions.create()")
+        last: int = rows[0][0]
+        return last
+
+    def _earlier(self, session_id: str, rows: list[list[Any]]) -> dict[str, Message]:
+        """The messages that were written before under the same keys; Conflict if they differ."""
+        keys = {row[12]: row for row in rows if row[12] is not None}
+        found: dict[str, Message] = {}
+        for key, row in keys.items():
+            statement = self._engine.statement("messages.by_key", _by_key)
+            for kept in self._engine.execute(statement.sql, (session_id, key)):
+                message = _message(kept)
+                if (message.role, kept[4], kept[6]) != (row[3], row[4], row[6]):
+                    raise Conflict(f"the key {key!r} was used for another message of this session, {message.id}")
+                found[key] = message
+        return found
+
+    def _known(self, session_id: str) -> bool:
+        self._check_session(session_id)
+        return True
+
+    def _check_session(self, session_id: str) -> None:
+        if not self._engine.rows(SessionModel.select(SessionModel.id).where(SessionModel.id == session_id)):
+            raise NotFound("session", session_id)
+
+
+def _message(row: Sequence[Any]) -> Message:
+    """Turn a row of ``_COLUMNS`` into a record. Written out, because it runs for every row read."""
+    (
+        id, session_id, sequence, role, text, original, parts, agent_id, model, tokens, importance, interaction_id,
+        key, parent_id, origin_id, metadata, created_at,
+    ) = row  # fmt: skip
+    return Message(
+        id,
+        session_id,
+        sequence,
+        role,
+        text if original is None else codec.original_text(original),
+        None if parts is None else codec.loads(parts),
+        agent_id,
+        model,
+        tokens,
+        importance,
+        interaction_id,
+        key,
+        parent_id,
+        origin_id,
+        codec.loads(metadata) if metadata else {},
+        EPOCH + timedelta(microseconds=created_at),
+    )
+
+
+def _without_repeats(rows: list[list[Any]], earlier: Mapping[str, Message]) -> list[list[Any]]:
+    """The rows to write: without keys that were written before, or that stand twice in the batch."""
+    seen = set(earlier)
+    new = []
+    for row in rows:
+        key = row[12]
+        if key is None or key not in seen:
+            new.append(row)
+            seen.add(key)
+    return new
+
+
+def _taken(id: str, error: Conflict) -> Conflict:
+    return Conflict(f"there is a message {id!r} already") if "messages.id" in str(error) else error
+
+
+def _moment(created_at: datetime) -> int:
+    try:
+        return to_microseconds(created_at)
+    except ValueError as error:
+        raise Invalid(f"created_at: {error}") from error
+
+
+def _limit(n: int) -> int:
+    if type(n) is not int or n < 0:
+        raise Invalid(f"{n!r} messages: a whole number from 0 is wanted")
+    return n
+
+
+# -- statements, compiled once per store ---------------------------------------------------
+
+
+def _select() -> Any:
+    return MessageModel.select(*_COLUMNS)
+
+
+def _last() -> Any:
+    return (
+        _select()
+        .where(MessageModel.session == param("session"))
+        .order_by(MessageModel.sequence.desc())
+        .limit(param("n"))
+    )
+
+
+def _before() -> Any:
+    return (
+        _select()
+        .where(MessageModel.session == param("session"), MessageModel.sequence < param("before"))
+        .order_by(MessageModel.sequence.desc())
+        .limit(param("n"))
+    )
+
+
+def _after() -> Any:
+    return (
+        _select()
+        .where(MessageModel.session == param("session"), MessageModel.sequence > param("after"))
+        .order_by(MessageModel.sequence)
+        .limit(param("n"))
+    )
+
+
+def _by_key() -> Any:
+    return _select().where(
+        MessageModel.session == param("session"), MessageModel.idempotency_key == param("key")
+    )
+
+
+def _insert() -> Any:
+    return MessageModel.insert({column: param(column.name) for column in _COLUMNS})
+
+
+def _advance() -> Any:
+    return (
+        SessionModel.update(
+            {
+                SessionModel.last_sequence: SessionModel.last_sequence + param("n"),
+                SessionModel.message_count: SessionModel.message_count + param("count"),
+                SessionModel.updated_at: param("now"),
+            }
+        )
+        .where(SessionModel.id == param("id"))
+        .returning(SessionModel.last_sequence)
+    )

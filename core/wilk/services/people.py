@@ -1,0 +1,210 @@
+"""Users, groups and memberships: whose sessions are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+from wilk.engine import Engine
+from wilk.errors import Conflict, Invalid, NotFound, Protected
+from wilk.events import Events
+from wilk.models.base import fields_of
+from wilk.models.conversation import Session as SessionModel
+from wilk.models.people import Group as GroupModel
+from wilk.models.people import Membership as MembershipModel
+from wilk.models.people import User as UserModel
+from wilk.records.people import Group, Membership, User
+from wilk.services import archive
+
+
+class Users:
+    """The people whose sessions a store keeps."""
+
+    def __init__(self, engine: Engine, events: Events) -> None:
+        self._engine = engine
+        self._events = events
+
+    def save(
+        self,
+        id: str | None = None,
+        *,
+        name: str,
+        email: str | None = None,
+        external_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> User:
+        """Create a user, or change the one with that id. Raises Conflict when ``external_id`` is taken."""
+        with self._engine.transaction():
+            now = self._engine.clock.now()
+            values = {
+                "name": _named(name, "user"),
+                "email": email,
+                "external_id": external_id,
+                "metadata": dict(metadata or {}),
+            }
+            saved = _upsert(self._engine, UserModel, id or self._engine.clock.new_id(), values, now, "user")
+            user = self.get(saved)
+            self._events.saving("user", user)
+            return user
+
+    def get(self, id: str) -> User:
+        """Return the user; raises NotFound."""
+        user = self.find(id)
+        if user is None:
+            raise NotFound("user", id)
+        return user
+
+    def find(self, id: str) -> User | None:
+        """Return the user, or None."""
+        row = self._engine.row(UserModel.select(*fields_of(UserModel, User)).where(UserModel.id == id))
+        return None if row is None else User(*row)
+
+    def list(self, *, limit: int = 1000, after: str | None = None) -> Sequence[User]:
+        """List users by id; ``after`` is the last id of the page before."""
+        query = UserModel.select(*fields_of(UserModel, User)).order_by(UserModel.id).limit(limit)
+        if after is not None:
+            query = query.where(UserModel.id > after)
+        return [User(*row) for row in self._engine.rows(query)]
+
+    def remove(self, id: str, *, reason: str = "removed") -> User:
+        """Archive and remove a user and their memberships. Raises Protected while sessions are theirs."""
+        with self._engine.transaction():
+            user = self.get(id)
+            _refuse_sessions(self._engine, SessionModel.user == id, f"user {id!r}")
+            archive.move(
+                self._engine, MembershipModel, MembershipModel.user == id, kind="membership", reason=reason,
+                key="group/user",
+            )
+            archive.move(self._engine, UserModel, UserModel.id == id, kind="user", reason=reason)
+            self._events.deleted("user", user)
+            return user
+
+
+class Groups:
+    """Teams, channels or tenants, and who belongs to them."""
+
+    def __init__(self, engine: Engine, events: Events) -> None:
+        self._engine = engine
+        self._events = events
+
+    def save(
+        self,
+        id: str | None = None,
+        *,
+        name: str,
+        external_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Group:
+        """Create a group, or change the one with that id. Raises Conflict when ``external_id`` is taken."""
+        with self._engine.transaction():
+            now = self._engine.clock.now()
+            values = {"name": _named(name, "group"), "external_id": external_id, "metadata": dict(metadata or {})}
+            saved = _upsert(self._engine, GroupModel, id or self._engine.clock.new_id(), values, now, "group")
+            group = self.get(saved)
+            self._events.saving("group", group)
+            return group
+
+    def get(self, id: str) -> Group:
+        """Return the group; raises NotFound."""
+        group = self.find(id)
+        if group is None:
+            raise NotFound("group", id)
+        return group
+
+    def find(self, id: str) -> Group | None:
+        """Return the group, or None."""
+        row = self._engine.row(GroupModel.select(*fields_of(GroupModel, Group)).where(GroupModel.id == id))
+        return None if row is None else Group(*row)
+
+    def list(self, *, limit: int = 1000, after: str | None = None) -> Sequence[Group]:
+        """List groups by id; ``after`` is the last id of the page before."""
+        query = GroupModel.select(*fields_of(GroupModel, Group)).order_by(GroupModel.id).limit(limit)
+        if after is not None:
+            query = query.where(GroupModel.id > after)
+        return [Group(*row) for row in self._engine.rows(query)]
+
+    def remove(self, id: str, *, reason: str = "removed") -> Group:
+        """Archive and remove a group and its memberships. Raises Protected while sessions are its."""
+        with self._engine.transaction():
+            group = self.get(id)
+            _refuse_sessions(self._engine, SessionModel.group == id, f"group {id!r}")
+            archive.move(
+                self._engine, MembershipModel, MembershipModel.group == id, kind="membership", reason=reason,
+                key="group/user",
+            )
+            archive.move(self._engine, GroupModel, GroupModel.id == id, kind="group", reason=reason)
+            self._events.deleted("group", group)
+            return group
+
+    def add(self, group_id: str, user_id: str, *, role: str = "member") -> Membership:
+        """Put a user into a group, or change their role in it."""
+        with self._engine.transaction():
+            self.get(group_id)
+            if not self._engine.rows(UserModel.select(UserModel.id).where(UserModel.id == user_id)):
+                raise NotFound("user", user_id)
+            self._engine.run(
+                MembershipModel.insert(
+                    group=group_id, user=user_id, role=role, created_at=self._engine.clock.now()
+                ).on_conflict(
+                    conflict_target=[MembershipModel.group, MembershipModel.user], update={MembershipModel.role: role}
+                )
+            )
+            chosen = (MembershipModel.group == group_id) & (MembershipModel.user == user_id)
+            return self._memberships(chosen)[0]
+
+    def drop(self, group_id: str, user_id: str, *, reason: str = "removed") -> None:
+        """Take a user out of a group. Raises NotFound when they are not in it."""
+        chosen = (MembershipModel.group == group_id) & (MembershipModel.user == user_id)
+        if not archive.move(
+            self._engine, MembershipModel, chosen, kind="membership", reason=reason, key="group/user"
+        ):
+            raise NotFound("membership", f"{group_id}/{user_id}")
+
+    def members(self, group_id: str) -> Sequence[Membership]:
+        """List who belongs to a group, by user id."""
+        self.get(group_id)
+        return self._memberships(MembershipModel.group == group_id)
+
+    def of(self, user_id: str) -> Sequence[Membership]:
+        """List the groups that a user belongs to, by group id."""
+        return self._memberships(MembershipModel.user == user_id)
+
+    def _memberships(self, condition: Any) -> Sequence[Membership]:
+        query = (
+            MembershipModel.select(
+                MembershipModel.group, MembershipModel.user, MembershipModel.role, MembershipModel.created_at
+            )
+            .where(condition)
+            .order_by(MembershipModel.group, MembershipModel.user)
+        )
+        return [Membership(*row) for row in self._engine.rows(query)]
+
+
+def _named(name: str, kind: str) -> str:
+    if not isinstance(name, str) or not name.strip():
+        raise Invalid(f"{kind} name {name!r}: a text that is not empty is wanted")
+    return name
+
+
+def _upsert(engine: Engine, model: type[UserModel] | type[GroupModel], id: str, values: dict[str, Any], now: int, kind: str) -> str:
+    """Insert or update by id: never REPLACE, which would delete what hangs on the row (trap T1)."""
+    if not id or len(id) > 200:
+        raise Invalid(f"{kind} id {id!r}: 1 to 200 characters are wanted")
+    try:
+        engine.run(
+            model.insert(id=id, created_at=now, updated_at=now, **values).on_conflict(
+                conflict_target=[model.id], update={**values, "updated_at": now}
+            )
+        )
+    except Conflict as error:
+        raise Conflict(f"another {kind} has external_id {values['external_id']!r}") from error
+    return id
+
+
+def _refuse_sessions(engine: Engine, condition: Any, who: str) -> None:
+    count = engine.rows(SessionModel.select(SessionModel.id).where(condition).limit(1))
+    if count:
+        raise Protected(f"sessions still belong to {who}; remove them, or give them to someone else, first")
+
+

@@ -1,0 +1,389 @@
+"""Sessions: conversations and their settings, forks, and which one is current."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from enum import Enum
+from pathlib import Path
+from typing import Any, Final
+
+from wilk import clock, codec, files
+from wilk.engine import Engine
+from wilk.errors import Conflict, Invalid, NotFound
+from wilk.events import Events
+from wilk.models.base import fields_of
+from wilk.models.conversation import Message as MessageModel
+from wilk.models.conversation import Session as SessionModel
+from wilk.models.conversation import ToolCall as ToolCallModel
+from wilk.models.definitions import Persona as PersonaModel
+from wilk.models.people import Group as GroupModel
+from wilk.models.people import User as UserModel
+from wilk.models.statements import param
+from wilk.records.conversation import Session
+from wilk.services import archive
+from wilk.settings import STRATEGIES, Settings
+
+STATUSES = ("active", "paused", "completed", "archived")
+_FIELDS = fields_of(SessionModel, Session)
+_COPY_CHUNK = 1000
+
+
+class Unset(Enum):
+    """Tells an argument that was not given from one that is None."""
+
+    UNSET = "unset"
+
+
+UNSET: Final = Unset.UNSET
+
+
+class Sessions:
+    """The conversations of a store."""
+
+    def __init__(self, engine: Engine, events: Events, settings: Settings) -> None:
+        self._engine = engine
+        self._events = events
+        self._settings = settings
+
+    def create(
+        self,
+        *,
+        id: str | None = None,
+        name: str | None = None,
+        working_directory: str | Path | None = None,
+        agents: Sequence[str] = (),
+        persona: str | None = None,
+        model: str | None = None,
+        context_strategy: str | None = None,
+        max_tokens: int | None = None,
+        recap: str | None = None,
+        context_file: str | Path | None = None,
+        user: str | None = None,
+        group: str | None = None,
+        saved: bool = False,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Session:
+        """Begin a session; what is not given comes from the persona, then from the settings.
+
+        Raises NotFound for an unknown persona, user or group, and Conflict for an id that is taken.
+        """
+        with self._engine.transaction():
+            preferred = self._check_references(persona, user, group)
+            now = clock.to_datetime(self._engine.clock.now())
+            session = Session(
+                id=self._engine.clock.new_id() if id is None else _checked_id(id),
+                name=name,
+                status="active",
+                saved=saved,
+                working_directory=None if working_directory is None else str(working_directory),
+                active_agents=_names(agents),
+                persona_id=persona,
+                model=model or preferred or self._settings.default_model,
+                context_strategy=_strategy(context_strategy or self._settings.context_strategy),
+                max_tokens=_budget(self._settings.max_tokens if max_tokens is None else max_tokens),
+                recap=recap,
+                context_file=None if context_file is None else str(context_file),
+                user_id=user,
+                group_id=group,
+                fork_of=None,
+                fork_sequence=None,
+                last_sequence=0,
+                message_count=0,
+                metadata=dict(metadata or {}),
+                created_at=now,
+                updated_at=now,
+            )
+            self._insert(session)
+            return session
+
+    def get(self, id: str) -> Session:
+        """Return the session; raises NotFound."""
+        session = self.find(id)
+        if session is None:
+            raise NotFound("session", id)
+        return session
+
+    def find(self, id: str) -> Session | None:
+        """Return the session, or None."""
+        row = self._engine.row(SessionModel.select(*_FIELDS).where(SessionModel.id == id))
+        return None if row is None else Session(*row)
+
+    def list(
+        self,
+        *,
+        user: str | None = None,
+        group: str | None = None,
+        saved: bool | None = None,
+        status: str | None = None,
+        limit: int = 50,
+        after: str | None = None,
+    ) -> Sequence[Session]:
+        """List sessions, the latest activity first; ``after`` is the last id of the page before."""
+        query = SessionModel.select(*_FIELDS)
+        if user is not None:
+            query = query.where(SessionModel.user == user)
+        if group is not None:
+            query = query.where(SessionModel.group == group)
+        if saved is not None:
+            query = query.where(SessionModel.saved == saved)
+        if status is not None:
+            query = query.where(SessionModel.status == _status(status))
+        if after is not None:
+            last = self.get(after)
+            query = query.where(
+                (SessionModel.updated_at < last.updated_at)
+                | ((SessionModel.updated_at == last.updated_at) & (SessionModel.id < after))
+            )
+        query = query.order_by(SessionModel.updated_at.desc(), SessionModel.id.desc()).limit(limit)
+        return [Session(*row) for row in self._engine.rows(query)]
+
+    def recent(self, *, days: float = 7, limit: int = 10, user: str | None = None) -> Sequence[Session]:
+        """List the sessions of the last days with their message counts, the latest activity first."""
+        since = clock.to_datetime(self._engine.clock.now()) - timedelta(days=days)
+        query = SessionModel.select(*_FIELDS).where(SessionModel.updated_at > since)
+        if user is not None:
+            query = query.where(SessionModel.user == user)
+        query = query.order_by(SessionModel.updated_at.desc(), SessionModel.id.desc()).limit(limit)
+        return [Session(*row) for row in self._engine.rows(query)]
+
+    def update(
+        self,
+        id: str,
+        *,
+        name: str | None | Unset = UNSET,
+        status: str | Unset = UNSET,
+        working_directory: str | Path | None | Unset = UNSET,
+        agents: Sequence[str] | Unset = UNSET,
+        persona: str | None | Unset = UNSET,
+        model: str | Unset = UNSET,
+        context_strategy: str | Unset = UNSET,
+        max_tokens: int | Unset = UNSET,
+        recap: str | None | Unset = UNSET,
+        context_file: str | Path | None | Unset = UNSET,
+        user: str | None | Unset = UNSET,
+        group: str | None | Unset = UNSET,
+        saved: bool | Unset = UNSET,
+        metadata: Mapping[str, Any] | Unset = UNSET,
+    ) -> Session:
+        """Change the given fields of a session, and no other. Messages are not touched (trap T1)."""
+        with self._engine.transaction():
+            self.get(id)
+            self._check_references(
+                None if persona is UNSET else persona, None if user is UNSET else user, None if group is UNSET else group
+            )
+            values: dict[Any, Any] = {}
+            if name is not UNSET:
+                values[SessionModel.name] = name
+            if status is not UNSET:
+                values[SessionModel.status] = _status(status)
+            if working_directory is not UNSET:
+                values[SessionModel.working_directory] = None if working_directory is None else str(working_directory)
+            if agents is not UNSET:
+                values[SessionModel.active_agents] = _names(agents)
+            if persona is not UNSET:
+                values[SessionModel.persona] = persona
+            if model is not UNSET:
+                values[SessionModel.model] = model
+            if context_strategy is not UNSET:
+                values[SessionModel.context_strategy] = _strategy(context_strategy)
+            if max_tokens is not UNSET:
+                values[SessionModel.max_tokens] = _budget(max_tokens)
+            if recap is not UNSET:
+                values[SessionModel.recap] = recap
+            if context_file is not UNSET:
+                values[SessionModel.context_file] = None if context_file is None else str(context_file)
+            if user is not UNSET:
+                values[SessionModel.user] = user
+            if group is not UNSET:
+                values[SessionModel.group] = group
+            if saved is not UNSET:
+                values[SessionModel.saved] = saved
+            if metadata is not UNSET:
+                values[SessionModel.metadata] = dict(metadata)
+            values[SessionModel.updated_at] = self._engine.clock.now()
+            self._engine.run(SessionModel.update(values).where(SessionModel.id == id))
+            session = self.get(id)
+            self._events.saving("session", session)
+            return session
+
+    def save(self, id: str, *, saved: bool = True) -> Session:
+        """Keep a session for good; with ``saved=False`` make it temporary again."""
+        return self.update(id, saved=saved)
+
+    def fork(self, id: str, *, at: int | None = None, name: str | None = None) -> Session:
+        """Begin a new session with a copy of another's messages, up to sequence ``at`` (or all).
+
+        Copies keep their sequence and name their origin; tool calls of copied messages come along.
+        """
+        with self._engine.transaction():
+            source = self.get(id)
+            at = source.last_sequence if at is None else at
+            if not 0 <= at <= source.last_sequence:
+                raise Invalid(f"at {at!r}: session {id!r} has messages up to {source.last_sequence}")
+            now = clock.to_datetime(self._engine.clock.now())
+            fork = source._replace(
+                id=self._engine.clock.new_id(),
+                name=name if name is not None else source.name,
+                status="active",
+                fork_of=id,
+                fork_sequence=at,
+                last_sequence=at,
+                message_count=0,
+                created_at=now,
+                updated_at=now,
+            )
+            self._insert(fork)
+            copied = self._copy_messages(id, fork.id, at)
+            self._engine.run(SessionModel.update(message_count=copied).where(SessionModel.id == fork.id))
+            return self.get(fork.id)
+
+    def remove(self, id: str, *, reason: str = "removed") -> Session:
+        """Archive a session with its messages and tool calls, and remove them; return its last state.
+
+        The archiver does what a cascade would do, so nothing is lost (trap T14).
+        """
+        with self._engine.transaction():
+            session = self.get(id)
+            archive.move(self._engine, ToolCallModel, ToolCallModel.session == id, kind="tool_call", reason=reason)
+            archive.move(self._engine, MessageModel, MessageModel.session == id, kind="message", reason=reason)
+            archive.move(self._engine, SessionModel, SessionModel.id == id, kind="session", reason=reason)
+            self._events.deleted("session", session)
+            return session
+
+    def use(self, id: str) -> Session:
+        """Make a session the current one of this home folder (``sessions/current.json``)."""
+        session = self.get(id)
+        data = codec.pretty({"session": session.id, "name": session.name}) + "\n"
+        files.write_atomic(self._current_file(), data.encode())
+        return session
+
+    def current(self) -> Session | None:
+        """Return the current session of this home folder, or None when there is none any more."""
+        try:
+            data = self._current_file().read_bytes()
+        except FileNotFoundError:
+            return None
+        kept = codec.parse(data)
+        id = kept.get("session") if isinstance(kept, dict) else None
+        return self.find(id) if isinstance(id, str) else None
+
+    def _current_file(self) -> Path:
+        if self._settings.home is None:
+            raise Invalid("this store has no home folder, so no session is current; open it with home=...")
+        return self._settings.home / "sessions" / "current.json"
+
+    def _insert(self, session: Session) -> None:
+        values = dict(zip(_FIELDS, session, strict=True))
+        try:
+            self._engine.run(SessionModel.insert(values))
+        except Conflict as error:
+            raise Conflict(f"there is a session {session.id!r} already") from error
+        self._events.saving("session", session)
+
+    def _check_references(self, persona: str | None, user: str | None, group: str | None) -> str | None:
+        """Raise NotFound for what does not exist; return the model that the persona prefers."""
+        if user is not None:
+            _check_exists(self._engine, UserModel, "user", user)
+        if group is not None:
+            _check_exists(self._engine, GroupModel, "group", group)
+        if persona is None:
+            return None
+        row = self._engine.row(
+            PersonaModel.select(PersonaModel.default_model).where(
+                PersonaModel.id == persona, PersonaModel.archived_at.is_null()
+            )
+        )
+        if row is None:
+            raise NotFound("persona", persona, "`wilk personas list` shows the ones there are")
+        model: str | None = row[0]
+        return model
+
+    def _copy_messages(self, source: str, target: str, at: int) -> int:
+        """Copy messages and their tool calls in chunks, with new ids; return how many messages."""
+        new_ids: dict[str, str] = {}
+        fields = [field for field in MessageModel._meta.sorted_fields if field is not MessageModel.pk]
+        names = [field.name for field in fields]
+        insert = self._engine.statement(
+            "messages.copy", lambda: MessageModel.insert({field: param(field.name) for field in fields})
+        )
+        last = 0
+        while True:
+            query = (
+                MessageModel.select(*fields)
+                .where(MessageModel.session == source, MessageModel.sequence > last, MessageModel.sequence <= at)
+                .order_by(MessageModel.sequence)
+                .limit(_COPY_CHUNK)
+            )
+            rows = self._engine.execute(*self._engine.database.get_sql_context().parse(query))
+            if not rows:
+                break
+            copies = []
+            for row in rows:
+                values = dict(zip(names, row, strict=True))
+                last = values["sequence"]
+                new_ids[values["id"]] = new_id = self._engine.clock.new_id()
+                parent = values["parent_id"]
+                values |= {
+                    "id": new_id,
+                    "session": target,
+                    "origin_id": values["id"],
+                    "parent_id": new_ids.get(parent, parent),
+                }
+                copies.append([values[name] for name in insert.names])
+            self._engine.execute_many(insert.sql, copies)
+        self._copy_tool_calls(source, target, new_ids)
+        return len(new_ids)
+
+    def _copy_tool_calls(self, source: str, target: str, new_ids: Mapping[str, str]) -> None:
+        fields = ToolCallModel._meta.sorted_fields
+        names = [field.name for field in fields]
+        rows = self._engine.rows(
+            ToolCallModel.select(*fields).where(
+                ToolCallModel.session == source, ToolCallModel.message_id.is_null(False)
+            )
+        )
+        for row in rows:
+            values = dict(zip(names, row, strict=True))
+            if values["message_id"] in new_ids:
+                values |= {
+                    "id": self._engine.clock.new_id(),
+                    "session": target,
+                    "message_id": new_ids[values["message_id"]],
+                }
+                self._engine.run(ToolCallModel.insert(values))
+
+
+def _check_exists(engine: Engine, model: type[UserModel] | type[GroupModel], kind: str, id: str) -> None:
+    if not engine.rows(model.select(model.id).where(model.id == id)):
+        raise NotFound(kind, id, f"save it first with store.{kind}s.save({id!r}, name=...)")
+
+
+def _checked_id(id: str) -> str:
+    if not isinstance(id, str) or not 0 < len(id) <= 200:
+        raise Invalid(f"session id {id!r}: a text of 1 to 200 characters is wanted")
+    return id
+
+
+def _names(agents: Sequence[str]) -> list[str]:
+    if isinstance(agents, str) or not all(isinstance(agent, str) for agent in agents):
+        raise Invalid(f"agents {agents!r}: a list of agent ids is wanted")
+    return list(agents)
+
+
+def _strategy(name: str) -> str:
+    if name not in STRATEGIES:
+        raise Invalid(f"context_strategy {name!r}: one of {', '.join(STRATEGIES)} is wanted")
+    return name
+
+
+def _status(name: str) -> str:
+    if name not in STATUSES:
+        raise Invalid(f"status {name!r}: one of {', '.join(STATUSES)} is wanted")
+    return name
+
+
+def _budget(tokens: int) -> int:
+    if isinstance(tokens, bool) or not isinstance(tokens, int) or tokens < 1:
+        raise Invalid(f"max_tokens {tokens!r}: a whole number from 1 is wanted")
+    return tokens

@@ -1,0 +1,201 @@
+"""Settings: defaults, then ``config.yaml`` in the home folder, then ``WILK_*`` variables.
+
+Each setting is one :class:`Setting`; its name in ``config.yaml`` is its name here, its variable
+is ``WILK_`` and the name in capitals.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from wilk.errors import InvalidDefinition, SettingsError
+
+CONFIG_FILE = "config.yaml"
+DATABASE_FILE = "wilk.db"
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off", ""})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a store is opened with. ``origins`` tells where each value that is no default came from.
+
+    ``home`` is None for a store without files: its definitions live in the tables alone.
+    Times are seconds.
+    """
+
+    home: Path | None = None
+    url: str = ""
+    readonly: bool = False
+    timeout: float = 30.0
+    journal_mode: str = "wal"
+    verbose: bool = False
+    disabled_plugins: tuple[str, ...] = ()
+    choose: Mapping[str, str] = field(default_factory=dict)
+    tokenizer: str = "auto"
+    default_model: str = "gpt-4"
+    context_strategy: str = "summarize"
+    max_tokens: int = 8192
+    watch_quiet: float = 0.05
+    watch_polling: str = "auto"
+    watch_polling_interval: float = 1.0
+    plugins: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+
+class Setting(NamedTuple):
+    """One setting: how its value is checked, and its line in the documentation."""
+
+    name: str
+    take: Callable[[Any], Any]
+    expected: str
+    summary: str
+
+
+def load(*, home: str | Path | None = None, url: str | None = None, readonly: bool | None = None) -> Settings:
+    """Gather the settings; arguments go before variables, variables before ``config.yaml``.
+
+    With neither ``home`` nor ``url`` the home folder is ``WILK_HOME`` or ``~/.wilk``. With a
+    ``url`` alone there is no home folder, unless ``WILK_HOME`` names one.
+    """
+    environment = os.environ
+    place = home if home is not None else environment.get("WILK_HOME") or None
+    if place is None and url is None:
+        place = "~/.wilk"
+    folder = None if place is None else Path(place).expanduser().absolute()
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    if folder is not None:
+        values.update(_config(folder / CONFIG_FILE))
+        origins.update(dict.fromkeys(values, CONFIG_FILE))
+    for setting in SETTINGS:
+        variable = f"WILK_{setting.name.upper()}"
+        if setting.take is not _mapping and variable in environment:
+            values[setting.name] = _taken(setting, environment[variable], variable)
+            origins[setting.name] = variable
+    for name, value in (("url", url), ("readonly", readonly)):
+        if value is not None:
+            values[name] = value
+            origins[name] = "argument"
+    if folder is not None:
+        origins["home"] = "argument" if home is not None else "WILK_HOME" if "WILK_HOME" in environment else "default"
+        if not values.get("url"):
+            values["url"] = f"sqlite:///{folder / DATABASE_FILE}"
+    return Settings(home=folder, origins=origins, **values)
+
+
+def check(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Check settings by name and return them in their own types; raise SettingsError for the first bad one."""
+    known = {setting.name: setting for setting in SETTINGS}
+    taken = {}
+    for name, value in values.items():
+        if name not in known:
+            from difflib import get_close_matches
+
+            close = get_close_matches(str(name), known, 1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"
+            raise SettingsError(f"{where}: there is no setting {name!r}; {hint}")
+        if value is not None:
+            taken[name] = _taken(known[name], value, f"{where}: {name}")
+    return taken
+
+
+def _config(file: Path) -> dict[str, Any]:
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be read: {error.strerror}") from error
+    if not any(line and not line.isspace() and not line.lstrip().startswith(b"#") for line in data.splitlines()):
+        return {}  # nothing but comments, as `wilk init` leaves it: no need of a YAML parser
+    from wilk.definitions.reader import parse_yaml
+
+    try:
+        return check(parse_yaml(data, str(file)), str(file))
+    except InvalidDefinition as error:
+        raise SettingsError(str(error)) from error
+
+
+def _taken(setting: Setting, value: Any, where: str) -> Any:
+    try:
+        return setting.take(value)
+    except (ValueError, TypeError):
+        raise SettingsError(f"{where}: {value!r} is not {setting.expected}") from None
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _flag(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    lowered = _text(value).strip().lower()
+    if lowered not in _TRUE | _FALSE:
+        raise ValueError
+    return lowered in _TRUE
+
+
+def _seconds(value: Any) -> float:
+    if isinstance(value, bool) or not 0 <= float(value) <= 86_400:
+        raise ValueError
+    return float(value)
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, (bool, float)) or int(value) < 1:
+        raise ValueError
+    return int(value)
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return tuple(name.strip() for name in value.split(",") if name.strip())
+    return tuple(_text(name) for name in value)
+
+
+def _one_of(*choices: str) -> Callable[[Any], str]:
+    def take(value: Any) -> str:
+        lowered = _text(value).strip().lower()
+        if lowered not in choices:
+            raise ValueError
+        return lowered
+
+    return take
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise TypeError
+    return dict(value)
+
+
+JOURNAL_MODES = ("wal", "delete", "truncate", "persist")
+STRATEGIES = ("discard", "summarize", "hybrid")
+POLLING = ("auto", "always", "never")
+
+SETTINGS = (
+    Setting("url", _text, "a URL", "the database; by default wilk.db in the home folder"),
+    Setting("readonly", _flag, "true or false", "open the database for reading only"),
+    Setting("timeout", _seconds, "seconds from 0 to 86400", "how long to wait for another writer"),
+    Setting("journal_mode", _one_of(*JOURNAL_MODES), " or ".join(JOURNAL_MODES),
+            "SQLite's journal; delete for network file systems"),
+    Setting("verbose", _flag, "true or false", "log every statement (logger peewee, level DEBUG)"),
+    Setting("disabled_plugins", _names, "a list of names", "plugins or distributions to leave alone"),
+    Setting("choose", _mapping, "a mapping", "which distribution wins a clash, e.g. backends.sqlite: wilk-x"),
+    Setting("tokenizer", _text, "a name", "heuristic, the name of an installed one, or auto"),
+    Setting("default_model", _text, "a name", "the model of sessions that name none"),
+    Setting("context_strategy", _one_of(*STRATEGIES), " or ".join(STRATEGIES), "the strategy of new sessions"),
+    Setting("max_tokens", _count, "a whole number from 1", "the context budget of new sessions"),
+    Setting("watch_quiet", _seconds, "seconds", "how long a file must be still before it is read"),
+    Setting("watch_polling", _one_of(*POLLING), " or ".join(POLLING), "look at files again and again instead of being told"),
+    Setting("watch_polling_interval", _seconds, "seconds", "the time between two looks"),
+    Setting("plugins", _mapping, "a mapping", "settings of plugins, by plugin name"),
+)

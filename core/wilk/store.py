@@ -1,0 +1,257 @@
+"""A store: one open backend with its host, its transaction seam and its verbs."""
+
+from __future__ import annotations
+
+import logging
+import re
+import weakref
+from collections.abc import Callable, Collection
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from wilk import settings as settings_module
+from wilk.clock import Clock
+from wilk.engine import Engine, Transaction
+from wilk.errors import SettingsError
+from wilk.events import Events
+from wilk.host import Host
+from wilk.migrations import runner
+from wilk.settings import Settings
+
+if TYPE_CHECKING:
+    from wilk.contracts import Opened, Tokenizer
+    from wilk.definitions.catalog import Catalog
+    from wilk.definitions.watcher import Watcher
+    from wilk.records.definitions import SyncReport
+    from wilk.services.agents import Agents
+    from wilk.services.archive import Archive
+    from wilk.services.definitions import Definitions
+    from wilk.services.messages import Messages
+    from wilk.services.people import Groups, Users
+    from wilk.services.personas import Personas
+    from wilk.services.presets import Presets
+    from wilk.services.prompts import Prompts
+    from wilk.services.sessions import Sessions
+    from wilk.services.tool_calls import ToolCalls
+
+
+def open_store(
+    url: str | None = None,
+    *,
+    home: str | Path | None = None,
+    readonly: bool | None = None,
+    host: Host | None = None,
+    clock: Clock | None = None,
+    settings: Settings | None = None,
+) -> Store:
+    """Open a store, and bring its database to the current schema.
+
+    - ``open_store()``: the home folder ``WILK_HOME`` or ``~/.wilk``, with its ``wilk.db``;
+    - ``open_store(home=folder)``: another home folder;
+    - ``open_store("sqlite:///x.db")``: a database without a home folder, so that definitions live
+      in its tables alone.
+
+    ``settings`` takes the place of arguments, ``config.yaml`` and ``WILK_*`` variables. Use the
+    store as a context manager, or call :meth:`Store.close`. Raises SettingsError, PluginError,
+    BackendError and SchemaError.
+    """
+    if settings is None:
+        settings = settings_module.load(home=home, url=url, readonly=readonly)
+    elif url is not None or home is not None or readonly is not None:
+        raise SettingsError("open_store takes settings=, or url, home and readonly, not both")
+    if host is None:
+        host = Host(disabled=settings.disabled_plugins, prefer=settings.choose)
+    backend = host.backend(_scheme(settings.url))
+    opened = backend.open(settings.url, settings)
+    engine = Engine(opened, clock or Clock(), timeout=settings.timeout, readonly=settings.readonly)
+    try:
+        return Store(settings, host, engine, opened)
+    except BaseException:
+        engine.close()
+        raise
+
+
+class Store:
+    """Everything that agents know, in one place. Made by :func:`open_store`.
+
+    The nouns (``agents``, ``sessions``, ``messages``, …) hold the verbs. A store may be used from
+    several threads; each has its own connection.
+    """
+
+    def __init__(self, settings: Settings, host: Host, engine: Engine, opened: Opened) -> None:
+        self.settings = settings
+        self.host = host
+        self._engine = engine
+        self._events = Events(host, engine)
+        self._events.store = self
+        self._watchers: weakref.WeakSet[Watcher] = weakref.WeakSet()
+        self._closed = False
+        if settings.verbose:
+            logging.getLogger("peewee").setLevel(logging.DEBUG)
+        runner.migrate(engine, opened, host.model_sets())
+        host.store_opened(self)
+
+    # -- nouns ----------------------------------------------------------------------------
+
+    @cached_property
+    def agents(self) -> Agents:
+        """Agents, which follow ``agents/<id>/agent.yaml``."""
+        from wilk.services.agents import Agents
+
+        return Agents(self._engine, self.catalog)
+
+    @cached_property
+    def prompts(self) -> Prompts:
+        """Prompts, which follow ``prompts/<id>.yaml``."""
+        from wilk.services.prompts import Prompts
+
+        return Prompts(self._engine, self.catalog)
+
+    @cached_property
+    def personas(self) -> Personas:
+        """Personas, which follow ``personas/<id>.yaml``."""
+        from wilk.services.personas import Personas
+
+        return Personas(self._engine, self.catalog)
+
+    @cached_property
+    def presets(self) -> Presets:
+        """Presets, which follow ``presets/<id>.yaml``."""
+        from wilk.services.presets import Presets
+
+        return Presets(self._engine, self.catalog)
+
+    @cached_property
+    def definitions(self) -> Definitions:
+        """Definitions of every other kind: ``mcp-servers.json``, ``config.yaml``, plugins' kinds."""
+        from wilk.services.definitions import Definitions
+
+        return Definitions(self._engine, self.catalog)
+
+    @cached_property
+    def users(self) -> Users:
+        """Users, whose sessions are kept."""
+        from wilk.services.people import Users
+
+        return Users(self._engine, self._events)
+
+    @cached_property
+    def groups(self) -> Groups:
+        """Groups of users."""
+        from wilk.services.people import Groups
+
+        return Groups(self._engine, self._events)
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        """Sessions: conversations and their settings."""
+        from wilk.services.sessions import Sessions
+
+        return Sessions(self._engine, self._events, self.settings)
+
+    @cached_property
+    def messages(self) -> Messages:
+        """Messages, in the order in which they were appended."""
+        from wilk.services.messages import Messages
+
+        return Messages(self._engine, self._events, lambda: self.tokenizer)
+
+    @cached_property
+    def tool_calls(self) -> ToolCalls:
+        """The log of tool calls."""
+        from wilk.services.tool_calls import ToolCalls
+
+        return ToolCalls(self._engine, self._events)
+
+    @cached_property
+    def archive(self) -> Archive:
+        """What was removed, and why."""
+        from wilk.services.archive import Archive
+
+        return Archive(self._engine)
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """What joins definition files and their rows."""
+        from wilk.definitions.catalog import Catalog
+
+        return Catalog(self._engine, self._events, self.host.definition_kinds, self.settings.home)
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer in use, by the setting ``tokenizer``."""
+        from wilk.tokens import tokenizer
+
+        return tokenizer(self.host, self.settings.tokenizer)
+
+    # -- verbs of the whole store ---------------------------------------------------------
+
+    @property
+    def home(self) -> Path | None:
+        """The home folder, or None for a store without files."""
+        return self.settings.home
+
+    def transaction(self) -> Transaction:
+        """Make what the block does one change: all of it happens, or nothing.
+
+        Nested blocks are savepoints; hooks that tell of changes run after the outermost commit.
+        Raises Busy when other writers hold the store for longer than ``timeout``, and ReadOnly.
+        """
+        return self._engine.transaction()
+
+    def count_tokens(self, text: str, *, model: str | None = None) -> int:
+        """Count the tokens that ``model`` sees in a text, by the tokenizer in use."""
+        return self.tokenizer.count(text, model)
+
+    def sync(self, paths: Collection[Path] | None = None) -> SyncReport:
+        """Take over what changed in the definition files: all of them, or those of ``paths``."""
+        return self.catalog.sync(paths)
+
+    def watch(self, on_report: Callable[[SyncReport], None] | None = None) -> Watcher:
+        """Follow the definition files as they are edited, until ``stop()`` or the store closes.
+
+        Returns a started watcher. ``on_report`` hears of each sync that changed or found something.
+        """
+        from wilk.definitions.watcher import Watcher
+
+        watcher = Watcher(
+            self.catalog,
+            quiet=self.settings.watch_quiet,
+            polling=self.settings.watch_polling,
+            polling_interval=self.settings.watch_polling_interval,
+            on_report=on_report,
+        )
+        self._watchers.add(watcher)
+        watcher.start()
+        return watcher
+
+    def close(self) -> None:
+        """Stop watching, tell the plugins, and close every connection. Closing twice does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        for watcher in list(self._watchers):
+            watcher.stop()
+        self.host.store_closing(self)
+        self._engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Store {_without_password(self.settings.url)}{' closed' if self._closed else ''}>"
+
+
+def _scheme(url: str) -> str:
+    scheme, separator, _ = url.partition("://")
+    if not separator or not scheme:
+        raise SettingsError(f"url {url!r}: write SCHEME://..., for example sqlite:///path/to/file.db")
+    return scheme
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1:***@", url)
