@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Gene
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
-from functools import partial, wraps
+from functools import partial, update_wrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -57,9 +57,9 @@ class _Lane:
     def __init__(self, number: int) -> None:
         self.thread = ThreadPoolExecutor(1, thread_name_prefix=f"wilk-write-{number}")
 
-    async def run(self, call: Callable[[], _R]) -> _R:
+    def run(self, call: Callable[[], _R]) -> asyncio.Future[_R]:
         """Run a call on the thread. One that has begun is not cut short by cancellation."""
-        return await asyncio.get_running_loop().run_in_executor(self.thread, call)
+        return asyncio.get_running_loop().run_in_executor(self.thread, call)
 
 
 class _Pin:
@@ -83,6 +83,7 @@ class _Workers:
         for lane in self._lanes:
             self._free.put_nowait(lane)
         self._pin: ContextVar[_Pin | None] = ContextVar("wilk_transaction", default=None)
+        self._closing = asyncio.Lock()
         self._closed = False
 
     async def read(self, call: Callable[[], _R]) -> _R:
@@ -121,7 +122,7 @@ class _Workers:
 
     @asynccontextmanager
     async def _entered(self, pin: _Pin) -> AsyncIterator[None]:
-        entering = asyncio.ensure_future(pin.lane.run(pin.transaction.__enter__))
+        entering = pin.lane.run(pin.transaction.__enter__)
         try:
             await asyncio.shield(entering)
         except asyncio.CancelledError as cancelled:
@@ -142,6 +143,8 @@ class _Workers:
         """Leave a transaction whose beginning was cancelled, if it did begin."""
         try:
             await _finished(entering)
+        except asyncio.CancelledError:
+            pass  # cancelled once more while it began
         except Exception:
             return  # it never began, so there is nothing to leave
         await _finished(pin.lane.run(partial(pin.transaction.__exit__, type(error), error, None)))
@@ -154,6 +157,9 @@ class _Workers:
 
     async def _take(self) -> _Lane:
         self._check_open()
+        return await self._next_free()
+
+    async def _next_free(self) -> _Lane:
         try:
             return self._free.get_nowait()
         except asyncio.QueueEmpty:
@@ -172,19 +178,28 @@ class _Workers:
             raise Closed("the store has been closed; open it again with wilk.open_async_store")
 
     async def close(self) -> None:
-        if self._closed:
-            return
-        # Wait for the lanes, so that no transaction is cut off.
-        taken = [await self._take() for _ in self._lanes]
-        self._closed = True
-        await asyncio.to_thread(self._store.close)
-        for executor in (self._readers, *(lane.thread for lane in taken)):
-            executor.shutdown(wait=False)
+        async with self._closing:
+            if self._closed:
+                return
+            self._closed = True  # nothing new begins; what has begun is waited for
+            taken: list[_Lane] = []
+            try:
+                while len(taken) < len(self._lanes):
+                    taken.append(await self._next_free())
+            except BaseException:
+                self._closed = False
+                for lane in taken:
+                    self._free.put_nowait(lane)
+                raise
+            try:
+                await _finished(asyncio.get_running_loop().run_in_executor(None, self._store.close))
+            finally:
+                for executor in (self._readers, *(lane.thread for lane in taken)):
+                    executor.shutdown(wait=False)
 
 
-async def _finished(work: Awaitable[_R]) -> _R:
+async def _finished(future: asyncio.Future[_R]) -> _R:
     """Await to the end in spite of cancellation, and pass the cancellation on afterwards."""
-    future = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None
     while not future.done():
         try:
@@ -207,24 +222,89 @@ class _Noun:
         self._verbs = verbs
 
 
-def _reading(verb: Callable[Concatenate[_S, _P], _R]) -> Callable[Concatenate[Any, _P], Awaitable[_R]]:
+def _reading(verb: Callable[Concatenate[_S, _P], _R]) -> Callable[Concatenate[_Noun, _P], Awaitable[_R]]:
     """The awaited form of a verb that only reads."""
 
-    @wraps(verb)
-    async def awaited(self: Any, *args: _P.args, **options: _P.kwargs) -> _R:
-        return await self._workers.read(lambda: verb(self._verbs(), *args, **options))
+    async def awaited(noun: _Noun, /, *args: _P.args, **options: _P.kwargs) -> _R:
+        return await noun._workers.read(lambda: verb(noun._verbs(), *args, **options))
 
+    update_wrapper(awaited, verb)
     return awaited
 
 
-def _writing(verb: Callable[Concatenate[_S, _P], _R]) -> Callable[Concatenate[Any, _P], Awaitable[_R]]:
+def _writing(verb: Callable[Concatenate[_S, _P], _R]) -> Callable[Concatenate[_Noun, _P], Awaitable[_R]]:
     """The awaited form of a verb that writes."""
 
-    @wraps(verb)
-    async def awaited(self: Any, *args: _P.args, **options: _P.kwargs) -> _R:
-        return await self._workers.write(lambda: verb(self._verbs(), *args, **options))
+    async def awaited(noun: _Noun, /, *args: _P.args, **options: _P.kwargs) -> _R:
+        return await noun._workers.write(lambda: verb(noun._verbs(), *args, **options))
 
+    update_wrapper(awaited, verb)
     return awaited
+
+
+class AsyncAgents(_Noun):
+    get = _reading(Agents.get)
+    find = _reading(Agents.find)
+    by_name = _reading(Agents.by_name)
+    list = _reading(Agents.list)
+    save = _writing(Agents.save)
+    remove = _writing(Agents.remove)
+    history = _reading(Agents.history)
+    difference = _reading(Agents.difference)
+    permissions = _reading(Agents.permissions)
+    render = _reading(Agents.render)
+    tools = _reading(Agents.tools)
+    workflows = _reading(Agents.workflows)
+
+
+class AsyncPrompts(_Noun):
+    get = _reading(Prompts.get)
+    find = _reading(Prompts.find)
+    by_name = _reading(Prompts.by_name)
+    list = _reading(Prompts.list)
+    save = _writing(Prompts.save)
+    remove = _writing(Prompts.remove)
+    history = _reading(Prompts.history)
+    difference = _reading(Prompts.difference)
+    render = _reading(Prompts.render)
+
+
+class AsyncPersonas(_Noun):
+    get = _reading(Personas.get)
+    find = _reading(Personas.find)
+    by_name = _reading(Personas.by_name)
+    list = _reading(Personas.list)
+    save = _writing(Personas.save)
+    remove = _writing(Personas.remove)
+    history = _reading(Personas.history)
+    difference = _reading(Personas.difference)
+    default = _reading(Personas.default)
+    make_default = _writing(Personas.make_default)
+
+
+class AsyncPresets(_Noun):
+    get = _reading(Presets.get)
+    find = _reading(Presets.find)
+    by_name = _reading(Presets.by_name)
+    list = _reading(Presets.list)
+    save = _writing(Presets.save)
+    remove = _writing(Presets.remove)
+    history = _reading(Presets.history)
+    difference = _reading(Presets.difference)
+
+
+class AsyncDefinitions(_Noun):
+    kinds = _reading(Definitions.kinds)
+    get = _reading(Definitions.get)
+    find = _reading(Definitions.find)
+    list = _reading(Definitions.list)
+    read = _reading(Definitions.read)
+    save = _writing(Definitions.save)
+    remove = _writing(Definitions.remove)
+    history = _reading(Definitions.history)
+    difference = _reading(Definitions.difference)
+    check = _reading(Definitions.check)
+    files = _reading(Definitions.files)
 
 
 class AsyncMessages(_Noun):
@@ -359,6 +439,11 @@ class AsyncStore:
         return f"<Async{repr(self._store).removeprefix('<')}"
 
 
+def _close_unwanted(opening: asyncio.Future[Store]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
+
+
 class _Opening:
     """A store that is being opened: ``await`` it, or enter it with ``async with``."""
 
@@ -378,7 +463,12 @@ class _Opening:
             await self._store.close()
 
     async def _opened(self) -> AsyncStore:
-        return AsyncStore(await asyncio.to_thread(self._open_here))
+        opening = asyncio.get_running_loop().run_in_executor(None, self._open_here)
+        try:
+            return AsyncStore(await asyncio.shield(opening))
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_unwanted)
+            raise
 
     def _open_here(self) -> Store:
         store = self._open()

@@ -51,7 +51,13 @@ def loads(text: str | bytes) -> Any:
 
 def canonical(value: Any) -> bytes:
     """Encode with sorted keys: equal values give equal bytes, for hashes."""
-    return orjson.dumps(_tag(value, (), 0), option=_CANONICAL)
+    try:
+        raw = orjson.dumps(value, option=_CANONICAL)
+    except (TypeError, RecursionError):
+        return orjson.dumps(_tag(value, (), 0), option=_CANONICAL)
+    if b"null" in raw or b"\\u0000" in raw or b'"$wilk"' in raw:
+        return orjson.dumps(_tag(value, (), 0), option=_CANONICAL)
+    return raw
 
 
 def content_hash(value: Any) -> str:
@@ -95,6 +101,8 @@ def parse(text: str | bytes) -> Any:
         raise Invalid(f"line {error.lineno}, column {error.colno}: {error.msg}") from error
     except RecursionError as error:
         raise Invalid("nested too deeply to be read") from error
+    except ValueError as error:  # a number of more digits than Python converts
+        raise Invalid(f"a number is too long to be read: {error}") from error
 
 
 def storable_text(text: str) -> tuple[str, str | None]:
@@ -128,7 +136,7 @@ def _tag(value: Any, path: tuple[str | int, ...], depth: int) -> Any:
         kept = storable_text(value)[1]
         return value if kept is None else {_TAG: ["text", kept]}
     if kind is int:
-        return value if -(2**63) <= value < 2**63 else {_TAG: ["int", str(value)]}
+        return value if -(2**63) <= value < 2**63 else {_TAG: ["int", hex(value)]}
     if kind is float:
         return value if math.isfinite(value) else {_TAG: ["float", repr(value)]}
     if depth >= MAX_DEPTH:
@@ -163,7 +171,7 @@ def _untag(value: Any) -> Any:
             if kind == "text":
                 return original_text(kept)
             if kind == "int":
-                return int(kept)
+                return int(kept, 16)
             if kind == "float":
                 return float(kept)
             return {_untag(key): _untag(item) for key, item in kept}

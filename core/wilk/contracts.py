@@ -38,7 +38,7 @@ class FullText(Protocol):
         when the index cannot answer this input, and text must be compared instead."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Opened:
     """An open backend: a Peewee database, and how a store must behave on it.
 
@@ -57,7 +57,7 @@ class Opened:
     backup: Callable[[str], Path | None] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Backend:
     """A kind of database, offered by ``register_backends``.
 
@@ -77,7 +77,7 @@ class Backend:
         return self.scheme
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tokenizer:
     """Counts tokens, offered by ``register_tokenizers``: ``count(text, model)`` gives the number
     of tokens that ``model`` (None: unknown) sees in ``text``."""
@@ -87,7 +87,7 @@ class Tokenizer:
     summary: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Command:
     """A command-line noun, offered by ``register_commands``.
 
@@ -101,7 +101,7 @@ class Command:
     run: Callable[[Namespace, Callable[[], Store]], int | None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ModelSet:
     """Peewee models of a plugin, offered by ``register_models``, and its own migrations.
 
@@ -114,7 +114,7 @@ class ModelSet:
     migrations: Path
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DefinitionKind:
     """A kind of definition file, offered by ``register_definition_kinds``.
 
@@ -135,7 +135,7 @@ class DefinitionKind:
     redact: Callable[[Mapping[str, Any]], Mapping[str, Any]] = field(default=lambda definition: definition)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Problem:
     """One fault of a value: where (a path of keys and positions) and what was expected.
 

@@ -19,11 +19,13 @@ import peewee
 
 from wilk.clock import Clock
 from wilk.contracts import Opened
-from wilk.errors import BackendError, Busy, Closed, Conflict, ReadOnly
+from wilk.errors import BackendError, Busy, Closed, Conflict, Invalid, ReadOnly
 from wilk.models.base import bound
 from wilk.models.statements import Statement, compiled
 
 
+# What a driver raises about a value before the engine sees it is no peewee exception.
+_REFUSED = (peewee.PeeweeException, UnicodeEncodeError, OverflowError)
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 _inherited: list[Any] = []
 
@@ -32,6 +34,7 @@ class _Local(threading.local):
     """One thread's place in the seam: how deep it is, and what waits for its commit."""
 
     depth = 0
+    undone = False
     token: Any = None
 
     def __init__(self) -> None:
@@ -100,7 +103,7 @@ class Engine:
             with self._connection:
                 rows: list[tuple[Any, ...]] = self._cursor(sql, parameters).fetchall()
                 return rows
-        except peewee.PeeweeException as error:
+        except _REFUSED as error:
             raise self.translated(error) from error
 
     def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
@@ -110,7 +113,7 @@ class Engine:
                 self._check_open()
                 with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
                     self.database.cursor().executemany(sql, rows)
-        except peewee.PeeweeException as error:
+        except _REFUSED as error:
             raise self.translated(error) from error
 
     def rows(self, query: Any) -> list[tuple[Any, ...]]:
@@ -119,7 +122,7 @@ class Engine:
             with self._connection:
                 self._check_open()
                 return list(query.tuples().execute(self.database))
-        except peewee.PeeweeException as error:
+        except _REFUSED as error:
             raise self.translated(error) from error
 
     def row(self, query: Any) -> tuple[Any, ...] | None:
@@ -135,7 +138,7 @@ class Engine:
                 sql, parameters = self.database.get_sql_context().parse(query)
                 count: int = self._cursor(sql, parameters).rowcount
                 return count
-        except peewee.PeeweeException as error:
+        except _REFUSED as error:
             raise self.translated(error) from error
 
     def reading(self) -> AbstractContextManager[None]:
@@ -176,12 +179,16 @@ class Engine:
         lowered = text.lower()
         if self._closed:
             return Closed("the store has been closed; open it again with wilk.open_store")
+        if isinstance(error, UnicodeEncodeError):
+            return Invalid(f"{error.object!r}: text with a lone surrogate can only be kept in text, parts and metadata")
+        if isinstance(error, OverflowError):
+            return Invalid("a number is out of range: whole numbers of 64 bits are wanted")
+        if isinstance(error, peewee.IntegrityError):
+            return Conflict(f"the database refused the change: {text}")
         if "locked" in lowered or "busy" in lowered:
             return Busy(f"another process held the store for over {self.timeout:g} s; try again")
         if "readonly" in lowered or "read-only" in lowered:
             return ReadOnly(f"the store cannot be written: {text}; open it without readonly, or check its mode")
-        if isinstance(error, peewee.IntegrityError):
-            return Conflict(f"the database refused the change: {text}")
         return BackendError(f"{type(error).__name__}: {text}")
 
     def _cursor(self, sql: str, parameters: Sequence[Any]) -> Any:
@@ -192,6 +199,17 @@ class Engine:
     def _check_open(self) -> None:
         if self._closed:
             raise Closed("the store has been closed; open it again with wilk.open_store")
+
+    def _before_fork(self) -> None:
+        """Close the forking thread's connection; parent and child open one of their own when needed.
+
+        SQLite counts a process's file locks in memory that a child inherits, without the locks. A
+        child that opens the same file would believe that it holds them, and its writes would be
+        lost when the parent closes the file for good. Connections of the parent's other threads,
+        and one that is inside a transaction, cannot be closed here: do not fork with those.
+        """
+        if not self._closed and not self.in_transaction:
+            self.release()
 
     def _after_fork(self) -> None:
         """Leave the parent's connections alone in a forked child; it opens its own."""
@@ -218,6 +236,8 @@ class Transaction:
         engine = self._engine
         local = engine._local
         if local.depth:
+            if local.undone:
+                raise BackendError("the database has undone the whole transaction; leave its block, then try again")
             self._mark = len(local.after)
             self._begin()
         else:
@@ -250,14 +270,19 @@ class Transaction:
         try:
             self._inner.__exit__(kind, error, trace)
             committed = error is None
-        except peewee.PeeweeException as failure:
+        except Exception as failure:
+            if not engine._closed and not isinstance(failure, peewee.PeeweeException):
+                raise
             if error is None:
                 raise engine.translated(failure) from failure
             # The engine rolled back by itself (a full disk does that); the first error tells why.
+            # Without its transaction, what follows in an outer block would be kept piece by piece.
+            local.undone = local.depth > 0
         finally:
             if not committed:
                 del local.after[self._mark :]
             if local.depth == 0:
+                local.undone = False
                 bound.reset(local.token)
                 engine._connection.__exit__(None, None, None)
                 engine._writer.release()
@@ -294,10 +319,15 @@ class _Reading:
         self._engine._connection.__exit__(None, None, None)
 
 
+def _forking() -> None:
+    for engine in list(_engines):
+        engine._before_fork()
+
+
 def _forked() -> None:
     for engine in list(_engines):
         engine._after_fork()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
+    os.register_at_fork(before=_forking, after_in_child=_forked)

@@ -32,6 +32,11 @@ class Events:
         """Whether any plugin wants to hear of saves: hot verbs skip making what nobody hears."""
         return self._host.listens("before_save") or self._host.listens("after_save")
 
+    @property
+    def watch_deletes(self) -> bool:
+        """Whether any plugin wants to hear of what is removed."""
+        return self._host.listens("after_delete")
+
     def deleted(self, kind: str, record: Any) -> None:
         """Tell, after the commit, that a record was archived and removed."""
         if self._host.listens("after_delete"):

@@ -14,7 +14,9 @@ _RESERVED = frozenset(
 
 def private_folder(path: Path) -> Path:
     """Make a folder and its missing parents, readable by its owner alone (0700)."""
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for folder in reversed((path, *path.parents)):  # mkdir(parents=True) would leave the parents open
+        if not folder.is_dir():
+            folder.mkdir(exist_ok=True, mode=0o700)
     return path
 
 

@@ -4,8 +4,6 @@ Each setting is one :class:`Setting`; its name in ``config.yaml`` is its name he
 is ``WILK_`` and the name in capitals.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +18,7 @@ _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off", ""})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Settings:
     """What a store is opened with. ``origins`` tells where each value that is no default came from.
 
@@ -84,7 +82,9 @@ def load(*, home: str | Path | None = None, url: str | None = None, readonly: bo
     if folder is not None:
         origins["home"] = "argument" if home is not None else "WILK_HOME" if "WILK_HOME" in environment else "default"
         if not values.get("url"):
-            values["url"] = f"sqlite:///{folder / DATABASE_FILE}"
+            # In a URL, % begins an escape and ? the options.
+            path = str(folder / DATABASE_FILE).replace("%", "%25").replace("?", "%3F")
+            values["url"] = f"sqlite:///{path}"
     return Settings(home=folder, origins=origins, **values)
 
 

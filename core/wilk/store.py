@@ -6,6 +6,7 @@ import logging
 import re
 import weakref
 from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -199,6 +200,10 @@ class Store:
         Raises Busy when other writers hold the store for longer than ``timeout``, and ReadOnly.
         """
         return self._engine.transaction()
+
+    def reading(self) -> AbstractContextManager[None]:
+        """Bind plugins' own models to this store for a block that only reads."""
+        return self._engine.reading()
 
     def count_tokens(self, text: str, *, model: str | None = None) -> int:
         """Count the tokens that ``model`` sees in a text, by the tokenizer in use."""

@@ -15,6 +15,7 @@ from wilk.contracts import Backend, Opened
 from wilk.errors import BackendError, Busy, NotFound, SettingsError
 from wilk.files import private_folder
 from wilk.hookspecs import hookimpl
+from wilk.settings import check
 
 if TYPE_CHECKING:
     from peewee import Database
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from wilk.settings import Settings
 
 MEMORY = ":memory:"
+_OPTIONS = ("timeout", "journal_mode", "readonly")
 
 
 @hookimpl
@@ -50,13 +52,12 @@ def open_sqlite(url: str, settings: Settings) -> Opened:
     from peewee import SqliteDatabase  # drivers are imported when opened
 
     path, options = _parse(url)
-    timeout = float(options.pop("timeout", settings.timeout))
-    journal = options.pop("journal_mode", settings.journal_mode).lower()
-    readonly = options.pop("readonly", "1" if settings.readonly else "0") in ("1", "true", "yes")
-    if journal not in ("wal", "delete", "truncate", "persist"):
-        raise SettingsError(f"journal_mode {journal!r}: use wal, or delete on a network file system")
-    if options:
-        raise SettingsError(f"{url}: unknown option {', '.join(sorted(options))}; known: timeout, journal_mode, readonly")
+    if unknown := sorted(options.keys() - _OPTIONS):
+        raise SettingsError(f"{url}: unknown option {', '.join(unknown)}; known: {', '.join(_OPTIONS)}")
+    chosen = check(options, url)
+    timeout: float = chosen.get("timeout", settings.timeout)
+    journal: str = chosen.get("journal_mode", settings.journal_mode)
+    readonly: bool = chosen.get("readonly", settings.readonly)
     connect: dict[str, Any] = {"factory": _Connection, "check_same_thread": False, "cached_statements": 256}
     pragmas: list[tuple[str, Any]] = [("foreign_keys", 1), ("synchronous", "normal")]
     if path == MEMORY:
@@ -140,7 +141,10 @@ def _exclusive(path: Path, timeout: float) -> Iterator[None]:
     _private_file(path)
     connection = sqlite3.connect(path, timeout=max(timeout, 60), isolation_level=None)
     try:
-        connection.execute("BEGIN EXCLUSIVE")
+        try:
+            connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            raise Busy(f"another process keeps {path}, which lets one at a time change the schema; try again") from error
         yield
     finally:
         connection.close()
@@ -191,7 +195,7 @@ class FTS5:
         ),
     }
     # Scripts written without spaces between words.
-    _UNSPACED = re.compile("[\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+    _UNSPACED = "[\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 
     def install(self, database: Database) -> None:
         """Make what is missing of the table and its triggers; a new index takes in every row."""
@@ -205,8 +209,9 @@ class FTS5:
     def matching(self, text: str) -> Any:
         from peewee import SQL, NodeList, Table
 
-        words = re.findall(r"\w+", text.replace("\0", " "))
-        if not words or self._UNSPACED.search(text):
+        # An accent may be a character of its own behind its letter, and the index ignores it.
+        words = re.findall(r"[\w\u0300-\u0331]+", text)
+        if not any(any(c.isalnum() for c in word) for word in words) or re.search(self._UNSPACED, text):
             return None
         # Quoted, every word is a plain word: no operator, column filter or syntax error.
         expression = " ".join(f'"{word}"' for word in words)

@@ -30,8 +30,9 @@ class _Metadata(peewee.Metadata):
 
     @database.setter
     def database(self, value: Database | None) -> None:
-        """Peewee assigns None at class creation; a fixed database would defeat the binding."""
-        if value is not None:
+        """Peewee assigns None at class creation, or within a transaction what its base is bound to
+        just then; a fixed database would defeat the binding."""
+        if value is not None and value is not bound.get():
             raise TypeError("wilk's models are bound by their store; use `with store.transaction():`")
 
 

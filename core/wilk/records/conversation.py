@@ -1,7 +1,5 @@
 """Records of the conversation family: sessions, messages, tool calls."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple

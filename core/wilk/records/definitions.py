@@ -1,10 +1,11 @@
 """Records of the definitions family: agents, prompts, personas, presets, revisions, files."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from wilk.definitions.permissions import Permissions
 
 
 class Agent(NamedTuple):
@@ -26,6 +27,16 @@ class Agent(NamedTuple):
     created_at: datetime
     updated_at: datetime
     archived_at: datetime | None
+
+    @property
+    def permissions(self) -> "Permissions":
+        """What the agent may read, write and run; ``./`` in its file stands for the current directory.
+
+        ``store.agents.permissions(id, root=…)`` takes another folder for it.
+        """
+        from wilk.definitions.permissions import Permissions
+
+        return Permissions.of(self.definition)
 
 
 class Prompt(NamedTuple):

@@ -1,7 +1,5 @@
 """Records of the people family: users, groups, memberships."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple

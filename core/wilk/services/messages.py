@@ -28,6 +28,9 @@ from wilk.services import importance as scoring
 ROLES = ("user", "assistant", "system", "tool", "developer")
 """The roles that are known; any other is kept as it came (trap T7)."""
 
+_LONGEST_QUERY = 5_000
+"""Characters of a search that count: engines bound the size of what they compare."""
+
 _COLUMNS = [field for field in MessageModel._meta.sorted_fields if field is not MessageModel.pk]
 _APPENDED = frozenset(
     ["role", "text", "parts", "agent", "model", "tokens", "importance", "interaction", "key", "parent", "id",
@@ -169,14 +172,15 @@ class Messages:
         Words are compared without regard to case and accents. Text in scripts without spaces
         (Chinese, Japanese, Thai) and input without any word is compared as it stands.
         """
+        text = codec.storable_text(text)[0][:_LONGEST_QUERY].strip()
         full_text = self._engine.full_text
         hits = full_text.matching(text) if full_text is not None else None
         if hits is not None:
             found = hits.alias("hits")
             query = MessageModel.select(*_COLUMNS, found.c.rank).join(found, on=(found.c.pk == MessageModel.pk))
             query = query.order_by(found.c.rank, MessageModel.pk.desc())
-        elif text.strip():
-            query = MessageModel.select(*_COLUMNS, 0.0).where(MessageModel.text.contains(text.strip()))
+        elif text:
+            query = MessageModel.select(*_COLUMNS, 0.0).where(MessageModel.text.contains(text))
             query = query.order_by(MessageModel.pk.desc())
         else:
             return []
@@ -289,13 +293,16 @@ class Messages:
 
     def _earlier(self, session_id: str, rows: list[list[Any]]) -> dict[str, Message]:
         """The messages that were written before under the same keys; Conflict if they differ."""
-        keys = {row[12]: row for row in rows if row[12] is not None}
+        keys: dict[str, list[Any]] = {}
+        for row in rows:
+            if row[12] is not None and _content(keys.setdefault(row[12], row)) != _content(row):
+                raise Conflict(f"the key {row[12]!r} stands twice among the messages, with other content")
         found: dict[str, Message] = {}
         for key, row in keys.items():
             statement = self._engine.statement("messages.by_key", _by_key)
             for kept in self._engine.execute(statement.sql, (session_id, key)):
                 message = _message(kept)
-                if (message.role, kept[4], kept[6]) != (row[3], row[4], row[6]):
+                if _content(kept) != _content(row):
                     raise Conflict(f"the key {key!r} was used for another message of this session, {message.id}")
                 found[key] = message
         return found
@@ -333,6 +340,11 @@ def _message(row: Sequence[Any]) -> Message:
         codec.loads(metadata) if metadata else {},
         EPOCH + timedelta(microseconds=created_at),
     )
+
+
+def _content(row: Sequence[Any]) -> Sequence[Any]:
+    """What must be equal for a key to mean the same message: role, text, original and parts."""
+    return tuple(row[3:7])
 
 
 def _without_repeats(rows: list[list[Any]], earlier: Mapping[str, Message]) -> list[list[Any]]:

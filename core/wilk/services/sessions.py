@@ -264,7 +264,10 @@ class Sessions:
             data = self._current_file().read_bytes()
         except FileNotFoundError:
             return None
-        kept = codec.parse(data)
+        try:
+            kept = codec.parse(data)
+        except Invalid as error:
+            raise Invalid(f"{self._current_file()}: {error}; choose a session again") from error
         id = kept.get("session") if isinstance(kept, dict) else None
         return self.find(id) if isinstance(id, str) else None
 

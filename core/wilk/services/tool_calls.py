@@ -81,7 +81,7 @@ class ToolCalls:
                 result=result,
                 error=error,
                 status="ok" if error is None else "error",
-                duration=(now - call.started_at).total_seconds(),
+                duration=max(0.0, (now - call.started_at).total_seconds()),  # a clock may go back
                 finished_at=now,
             )
             self._engine.run(

@@ -1,0 +1,1 @@
+"""Benchmarks of wilk against its baselines; ``python -m benchmarks --help``, docs/performance.md."""

@@ -1,0 +1,91 @@
+"""The baseline: sqlite3 code written by hand over the tables, indexes and triggers that wilk made.
+
+It has the same pragmas (WAL, ``synchronous`` NORMAL, foreign keys) and writes the same rows in the
+same transactions: the session's counters first, then the message, which a trigger takes into the
+full-text index. sqlite3 keeps its statements prepared. It makes no ids, counts no tokens, checks
+nothing and builds no records: rows come ready made, and ``fetchall`` is what reading returns.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import wilk
+from benchmarks import material
+
+
+class Raw:
+    """An open database of wilk's schema, used by hand."""
+
+    def __init__(self, file: Path, *, timeout: float = 30) -> None:
+        self.connection = sqlite3.connect(file, isolation_level=None, timeout=timeout, cached_statements=256)
+        self.connection.execute("PRAGMA foreign_keys = 1")
+        self.connection.execute("PRAGMA synchronous = normal")
+        [(journal,)] = self.connection.execute("PRAGMA journal_mode").fetchall()
+        if journal != "wal":
+            raise RuntimeError(f"{file} has journal {journal}, not wal")
+        names = [row[1] for row in self.connection.execute("PRAGMA table_info(messages)") if row[1] != "pk"]
+        self.columns = names
+        columns = ", ".join(names)
+        self._insert = f"INSERT INTO messages ({columns}) VALUES ({', '.join('?' * len(names))})"
+        self._last = f"SELECT {columns} FROM messages WHERE session_id = ? ORDER BY sequence DESC LIMIT ?"
+        self._advance = (
+            "UPDATE sessions SET last_sequence = last_sequence + ?, message_count = message_count + ?, "
+            "updated_at = ? WHERE id = ? RETURNING last_sequence"
+        )
+        self._sequence = names.index("sequence")
+
+    def append(self, session: str, row: list[Any]) -> None:
+        execute = self.connection.execute
+        execute("BEGIN IMMEDIATE")
+        row[self._sequence] = execute(self._advance, (1, 1, time.time_ns() // 1000, session)).fetchall()[0][0]
+        execute(self._insert, row)
+        execute("COMMIT")
+
+    def extend(self, session: str, rows: list[list[Any]]) -> None:
+        execute = self.connection.execute
+        execute("BEGIN IMMEDIATE")
+        n = len(rows)
+        [(last,)] = execute(self._advance, (n, n, time.time_ns() // 1000, session)).fetchall()
+        for sequence, row in enumerate(rows, last - n + 1):
+            row[self._sequence] = sequence
+        self.connection.executemany(self._insert, rows)
+        execute("COMMIT")
+
+    def last(self, session: str, n: int) -> list[tuple[Any, ...]]:
+        return self.connection.execute(self._last, (session, n)).fetchall()
+
+    def rows(self, session: str, texts: Sequence[str]) -> list[list[Any]]:
+        """Make the rows of messages as wilk would write them, apart from their place."""
+        clock = wilk.Clock()
+        ready = []
+        for number, text in enumerate(texts):
+            values = {
+                "id": clock.new_id(),
+                "session_id": session,
+                "sequence": 0,
+                "role": material.role(number),
+                "text": text,
+                "tokens": len(text) // 4,
+                "importance": 0.5,
+                "created_at": clock.now(),
+            }
+            ready.append([values.get(name) for name in self.columns])
+        return ready
+
+    def close(self) -> None:
+        self.connection.close()
+
+
+def new_database(file: Path, *, sessions: int = 1, messages: int = 0) -> list[str]:
+    """Make a database with wilk, fill each session with messages, and return the sessions' ids."""
+    with wilk.open_store(f"sqlite:///{file}") as store:
+        ids = [store.sessions.create(name=f"session {number}").id for number in range(sessions)]
+        for number, session in enumerate(ids if messages else ()):
+            made = enumerate(material.texts(messages, seed=number))
+            store.messages.extend(session, ({"role": material.role(n), "text": text} for n, text in made))
+    return ids

@@ -1,0 +1,68 @@
+"""``wilk help``, and what ``wilk`` alone shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from wilk.cli.output import Styled
+from wilk.cli.parsing import Verb
+from wilk.errors import WilkError
+
+if TYPE_CHECKING:
+    from wilk.cli.context import Context
+    from wilk.cli.parsing import Parser
+
+_GROUPS = {
+    "Begin": ("init", "demo"),
+    "Definitions": ("agents", "prompts", "personas", "presets", "definitions", "sync", "watch"),
+    "Conversations": ("sessions", "messages", "tool-calls", "users", "groups", "archive"),
+    "The rest": ("plugins", "config", "completion", "help"),
+}
+
+
+def commands() -> Verb:
+    """The command."""
+    return Verb(_help, "help on a noun or a verb", _arguments)
+
+
+def _arguments(parser: Parser) -> None:
+    parser.add_argument("words", metavar="NOUN [VERB]", nargs="*", help="what to tell about")
+
+
+def overview(context: Context) -> None:
+    """Show all nouns, a line each."""
+    from wilk.cli.program import NOUNS
+
+    out = context.out
+    out.line(Styled("wilk", "bold"), "keeps what AI agents know. Usage: wilk NOUN VERB …")
+    groups: dict[str, Iterable[tuple[str, str]]] = {
+        title: [(name, NOUNS[name].summary) for name in names] for title, names in _GROUPS.items()
+    }
+    if plugins := _plugins_commands(context):
+        groups["From plugins"] = plugins
+    for title, nouns in groups.items():
+        out.line()
+        out.line(Styled(title, "bold"))
+        for name, summary in nouns:
+            out.line(Styled(f"{name:<12}", "cyan"), summary, indent="  ")
+    out.line()
+    out.line("`wilk NOUN --help` tells more, among others the options that every command takes.")
+
+
+def _help(context: Context) -> int:
+    words: list[str] = context.arguments.words
+    if not words:
+        overview(context)
+        return 0
+    from wilk.cli.program import run
+
+    return run([*words, "--help"])
+
+
+def _plugins_commands(context: Context) -> list[tuple[str, str]]:
+    """Commands that plugins bring; settings that cannot be read must not keep help from being shown."""
+    try:
+        return [(command.name, command.summary) for command in context.host.commands()]
+    except WilkError:
+        return []

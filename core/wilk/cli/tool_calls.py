@@ -1,0 +1,68 @@
+"""``wilk tool-calls``: the log of tool calls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wilk.cli.choosing import chosen_session, session_argument
+from wilk.cli.output import Styled, moment, word
+from wilk.cli.parsing import Verb, count
+from wilk.cli.transcript import STATUS_STYLES
+
+if TYPE_CHECKING:
+    from wilk.cli.context import Context
+    from wilk.cli.parsing import Parser
+
+
+def commands() -> dict[str, Verb]:
+    """The verbs."""
+    return {
+        "list": Verb(_list, "list tool calls, the latest first", _list_arguments),
+        "show": Verb(_show, "show a tool call with its arguments and result", _show_arguments),
+    }
+
+
+def _list_arguments(parser: Parser) -> None:
+    session_argument(parser, option=True)
+    parser.add_argument("--name", help="calls of one tool")
+    parser.add_argument("--status", help="running, ok or error")
+    parser.add_argument("--limit", type=count, default=100, metavar="N", help="at most N (100)")
+
+
+def _show_arguments(parser: Parser) -> None:
+    parser.add_argument("id", metavar="ID")
+
+
+def _list(context: Context) -> None:
+    arguments, out = context.arguments, context.out
+    session = chosen_session(context, arguments.session).id if arguments.session else None
+    calls = context.store.tool_calls.list(
+        session, name=arguments.name, status=arguments.status, limit=arguments.limit
+    )
+    if out.json:
+        out.document(calls)
+        return
+    if not calls:
+        out.note("no tool calls")
+        return
+    rows = [
+        [
+            Styled(call.id, "cyan"),
+            call.name,
+            Styled(call.status, STATUS_STYLES.get(call.status, "")),
+            moment(call.started_at),
+            "" if call.duration is None else f"{call.duration:.3g} s",
+            word(call.arguments),
+            call.error or word(call.result),
+        ]
+        for call in calls
+    ]
+    out.table(["ID", "TOOL", "STATUS", "STARTED", "TOOK", "ARGUMENTS", "RESULT"], rows, right=[4])
+
+
+def _show(context: Context) -> None:
+    call = context.store.tool_calls.get(context.arguments.id)
+    if context.out.json:
+        context.out.document(call)
+    else:
+        context.out.fields(call._asdict().items())

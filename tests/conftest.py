@@ -1,0 +1,164 @@
+"""What every test stands on: a home of its own, a store in it, a clock that is told the time."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+
+import wilk
+from wilk.host import Host
+
+hypothesis_settings.register_profile(
+    "wilk",
+    deadline=None,
+    database=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+hypothesis_settings.load_profile("wilk")
+
+
+class Time:
+    """A clock's hand that a test moves: microseconds since 1970."""
+
+    def __init__(self, now: int = 1_800_000_000_000_000) -> None:
+        self.now = now
+
+    def __call__(self) -> int:
+        return self.now
+
+    def pass_by(self, *, days: float = 0, seconds: float = 0) -> None:
+        self.now += round((days * 86_400 + seconds) * 1_000_000)
+
+
+@pytest.fixture(autouse=True)
+def _apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep each test away from the user's own home, cache and settings."""
+    for name in list(os.environ):
+        if name.startswith(("WILK_", "CONNECTOME_")) and not name.startswith("WILK_TEST_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("WILK_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_behind(_apart: None, tmp_path: Path) -> Iterator[None]:
+    """Fail a test that leaves a thread running or a file of its folder open."""
+    before = set(threading.enumerate())
+    yield
+    deadline = time.monotonic() + 10
+    for thread in set(threading.enumerate()) - before:
+        thread.join(max(0.0, deadline - time.monotonic()))
+        assert not thread.is_alive(), f"the test left {thread} running"
+    if left := _open_files(tmp_path):
+        gc.collect()  # what only a cycle still holds is not a leak
+        left = _open_files(tmp_path)
+    assert not left, f"the test left files open: {left}"
+
+
+def _open_files(folder: Path) -> list[str]:
+    if not sys.platform.startswith("linux"):
+        return []
+    found = []
+    for handle in os.listdir("/proc/self/fd"):
+        try:
+            target = os.readlink(f"/proc/self/fd/{handle}")
+        except OSError:
+            continue  # the handle of this very listing
+        if target.startswith(str(folder)):
+            found.append(target)
+    return found
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """The home folder that ``open_store()`` finds; it is not there yet."""
+    return tmp_path / "home"
+
+
+@pytest.fixture(scope="session")
+def _new_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("new")
+    with wilk.open_store(home=folder):
+        pass
+    return folder / "wilk.db"
+
+
+@pytest.fixture
+def store(home: Path, _new_database: Path) -> Iterator[wilk.Store]:
+    """An open store over a new file in ``home``."""
+    home.mkdir(mode=0o700)
+    shutil.copy(_new_database, home / "wilk.db")  # migrating once is enough for all of them
+    (home / "wilk.db").chmod(0o600)
+    with wilk.open_store(home=home) as opened:
+        yield opened
+
+
+@pytest.fixture
+def now() -> Time:
+    """The time that ``clock`` tells."""
+    return Time()
+
+
+@pytest.fixture
+def clock(now: Time) -> wilk.Clock:
+    return wilk.Clock(now)
+
+
+@pytest.fixture
+def timed(home: Path, clock: wilk.Clock) -> Iterator[wilk.Store]:
+    """A store whose time stands still until the test moves ``now``."""
+    with wilk.open_store(home=home, clock=clock) as opened:
+        yield opened
+
+
+@pytest.fixture
+def session(store: wilk.Store) -> str:
+    """The id of a new session in ``store``."""
+    return store.sessions.create(name="talk").id
+
+
+@pytest.fixture
+def plugged(home: Path) -> Iterator[Callable[..., wilk.Store]]:
+    """Opens stores with plugins: ``plugged(plugin, …, timeout=…)``."""
+    opened: list[wilk.Store] = []
+
+    def open_with(*plugins: object, **options: Any) -> wilk.Store:
+        opened.append(wilk.open_store(home=home, host=Host(*plugins), **options))
+        return opened[-1]
+
+    yield open_with
+    for one in opened:
+        one.close()
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make stores wait a tenth of a second for each other instead of thirty seconds."""
+    monkeypatch.setenv("WILK_TIMEOUT", "0.1")
+
+
+@pytest.fixture
+def run() -> Callable[[Coroutine[Any, Any, Any]], Any]:
+    """Run a coroutine to its end, or fail after a minute instead of hanging."""
+
+    def run_it(work: Coroutine[Any, Any, Any]) -> Any:
+        async def limited() -> Any:
+            async with asyncio.timeout(60):
+                return await work
+
+        return asyncio.run(limited())
+
+    return run_it

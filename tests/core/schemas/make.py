@@ -1,0 +1,127 @@
+"""Makes the kept database of the newest schema: ``python tests/core/schemas/make.py``, once per release.
+
+``NNNN_name.db`` holds rows of every table, ``NNNN_name.json`` what the verbs read from them then.
+Files of released schemas are never made again: they stand for the databases that people have.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import tempfile
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import wilk
+from wilk.migrations import runner
+
+FOLDER = Path(__file__).parent
+
+
+class _Ticking:
+    """A clock that goes on by a second with each look at it."""
+
+    def __init__(self) -> None:
+        self.now = 1_767_225_600_000_000  # 2026-01-01
+
+    def __call__(self) -> int:
+        self.now += 1_000_000
+        return self.now
+
+
+def fill(store: wilk.Store) -> None:
+    """Write rows of every table, with the odd values that a later schema must not lose."""
+    coder: dict[str, Any] = {
+        "name": "Coder",
+        "version": "1.0.0",
+        "description": "writes code",
+        "category": "development",
+        "author": "team@example.org",
+        "model": {"provider": "openai", "name": "gpt-4", "parameters": {"temperature": 0.1}},
+        "prompts": {"system": "You write code."},
+        "metadata": {"tags": ["a", "ü", "狼"]},
+    }
+    store.agents.save("coder", coder)
+    store.agents.save("coder", {**coder, "version": "1.1.0"})
+    store.agents.save("gone", {"name": "Gone"})
+    store.agents.remove("gone")
+    store.prompts.save("review", {"name": "Review", "user_template": "Review {code}."})
+    store.personas.save("wolf", {"name": "Wolf", "prompt": "You are a wolf.", "category": "play", "default": True})
+    store.presets.save("calm", {"name": "Calm", "model": "gpt-4", "parameters": {"temperature": 0.2}})
+    store.definitions.save("mcp-servers", {"mcpServers": {"files": {"command": "serve"}}})
+    store.users.save("ada", name="Ada", email="ada@example.org", external_id="e-1", metadata={"n": 2**70})
+    store.groups.save("team", name="Team", external_id="e-2")
+    store.groups.add("team", "ada", role="owner")
+    store.sessions.create(
+        id="talk", name="talk", user="ada", group="team", persona="wolf", agents=["coder"], saved=True,
+        working_directory="/work", recap="so far", metadata={"nan": float("inf")},
+    )  # fmt: skip
+    store.messages.append("talk", "user", "What is a wolf?", id="m1", key="k1")
+    store.messages.append(
+        "talk", "critic", "a\0b \ud800", id="m2", parts=[{"$wilk": 1}], agent="coder", model="gpt-4", tokens=7,
+        importance=0.25, interaction="i1", parent="m1", metadata={"a": [1, None]},
+    )  # fmt: skip
+    call = store.tool_calls.start("talk", "search", {"q": "wolf"}, message="m2", call_id="c1", agent="coder")
+    store.tool_calls.finish(call.id, result={"hits": [1, 2]})
+    store.tool_calls.start("talk", "open")
+    store.sessions.fork("talk", at=1, name="fork")
+    store.sessions.create(id="removed")
+    store.messages.append("removed", "user", "archived", id="m3")
+    store.sessions.remove("removed", reason="tidied")
+
+
+def everything(store: wilk.Store) -> Any:
+    """Read all rows back through the verbs, as JSON has them."""
+    sessions = sorted(store.sessions.list(limit=1000), key=lambda session: session.created_at)
+    definitions = [*store.agents.list(archived=True), *store.prompts.list(), *store.personas.list(),
+                   *store.presets.list(), *store.definitions.list("mcp-servers")]  # fmt: skip
+    return _plain(
+        {
+            "definitions": definitions,
+            "history": store.agents.history("coder"),
+            "files": store.definitions.files(),
+            "users": store.users.list(),
+            "groups": store.groups.list(),
+            "members": store.groups.members("team"),
+            "sessions": sessions,
+            "messages": [store.messages.page(session.id) for session in sessions],
+            "tool_calls": [store.tool_calls.list(session.id) for session in sessions],
+            "usage": store.messages.usage(days=100_000),
+            "found": sorted(hit.message.id for hit in store.messages.search("WOLF", session="talk")),
+            "archive": store.archive.list(limit=1000),
+        }
+    )
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "_asdict"):
+        return _plain(value._asdict())
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def make(home: Path, target: Path) -> None:
+    """Make the database and its reading at ``target`` (with the suffixes .db and .json)."""
+    with wilk.open_store(home=home, clock=wilk.Clock(_Ticking())) as store:
+        fill(store)
+        target.with_suffix(".json").write_text(json.dumps(everything(store), indent=1) + "\n")
+    with closing(sqlite3.connect(home / "wilk.db", isolation_level=None)) as connection:
+        # Small pages, because most tables hold a row or two.
+        for statement in ("journal_mode = delete", "page_size = 512"):
+            connection.execute(f"PRAGMA {statement}")
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA journal_mode = wal")
+    shutil.copy(home / "wilk.db", target.with_suffix(".db"))
+
+
+if __name__ == "__main__":
+    newest = max(file.stem for file in runner.FOLDER.glob("[0-9]*.py"))
+    with tempfile.TemporaryDirectory() as folder:
+        make(Path(folder) / "home", FOLDER / newest)
+    print(f"made {newest}")
