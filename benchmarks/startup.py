@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import sysconfig
 from pathlib import Path
@@ -39,7 +40,7 @@ def measure(folder: Path, *, quick: bool = False) -> Report:
     contestants |= {name + WITH_PLUGINS: (command, plugged) for name, command in commands.items()}
     llm = _script("llm")
     if llm.exists():
-        own = plain | {"LLM_USER_PATH": str(folder / "llm")}
+        own = plain | {"LLM_USER_PATH": str(_llm_home(folder / "llm"))}
         contestants |= {
             "llm --version": ([llm, "--version"], own),
             "llm logs -n 1": ([llm, "logs", "-n", "1"], own),
@@ -91,6 +92,16 @@ def _home(home: Path) -> str:
         for session in ids:
             store.messages.extend(session, texts)
     return ids[0]
+
+
+def _llm_home(home: Path) -> Path:
+    """Make a log database for llm, without entries; by a child, because importing llm takes memory."""
+    home.mkdir()
+    code = (
+        "import sys, llm.migrations, sqlite_utils; llm.migrations.migrate(sqlite_utils.Database(sys.argv[1]))"
+    )
+    subprocess.run([sys.executable, "-c", code, home / "logs.db"], check=True)
+    return home
 
 
 _SOURCES = {

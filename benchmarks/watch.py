@@ -109,10 +109,8 @@ def _checkout(store: wilk.Store, home: Path) -> float:
         file.parent.mkdir()
         _in_place(file, material.agent(number))
     begun = time.monotonic()
-    while (
-        store.agents.find(f"reviewer-{AGENTS + CHECKOUT - 1}") is None
-        or len(store.agents.list(limit=AGENTS + CHECKOUT)) < AGENTS + CHECKOUT
-    ):
+    last = f"reviewer-{AGENTS + CHECKOUT - 1}"
+    while store.agents.find(last) is None or len(store.agents.list()) < AGENTS + CHECKOUT:
         if time.monotonic() - begun > LIMIT:
             raise RuntimeError("the checkout's rows have not all come")
         time.sleep(0.01)

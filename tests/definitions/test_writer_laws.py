@@ -111,7 +111,7 @@ def test_setting_a_field_keeps_every_comment(tmp_path: Path, path: tuple[str, ..
 
 @settings(max_examples=300)
 @given(path=st.sampled_from(_FIELDS), value=_values)
-def test_without_an_editor_setting_a_field_keeps_every_comment_or_is_refused(
+def test_without_an_editor_setting_a_field_keeps_every_comment_as_well(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: tuple[str, ...], value: Any
 ) -> None:
     monkeypatch.setattr(writer, "_editor", lambda: None)

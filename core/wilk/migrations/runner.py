@@ -43,20 +43,30 @@ def migrate(engine: Engine, opened: Opened, model_sets: Iterable[ModelSet]) -> l
             if opened.backup is not None and not backed_up and (before or table != TABLE):
                 opened.backup(f"before-{_pending(folder, before, owner)[-1]}")
                 backed_up = True
-            done += _run(engine, folder, table)
-        if opened.full_text is not None:
-            with engine.transaction():
-                opened.full_text.install(engine.database)
+            done += _run(engine, opened, folder, table)
     return done
 
 
-def _run(engine: Engine, folder: Path, table: str) -> list[str]:
+def _run(engine: Engine, opened: Opened, folder: Path, table: str) -> list[str]:
     from playhouse.migrations import Runner  # slow to import, and rarely needed
 
     engine.connect()
+    names: list[str] = []
     try:
-        names: list[str] = Runner(engine.database, str(folder), table_name=table).up()
-    except peewee.PeeweeException as error:
+        runner = Runner(engine.database, str(folder), table_name=table)
+        runner.History.create_table()
+        for migration in runner.status():
+            if migration.applied is None and migration.path is not None:
+                module = migration.load()
+                with runner.migrator.migration_context(getattr(module, "atomic", True)):
+                    module.up(runner.migrator, engine.database)
+                    # In the same transaction: a process that is killed here must not leave messages
+                    # that nobody finds.
+                    if opened.full_text is not None:
+                        opened.full_text.install(engine.database)
+                    runner.History.create(name=migration.name)
+                names.append(migration.name)
+    except Exception as error:  # a migration is code, a plugin's even foreign code
         raise SchemaError(f"migration in {folder.name} failed, nothing of it was kept: {error}") from error
     return names
 

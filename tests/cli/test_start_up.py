@@ -1,0 +1,69 @@
+"""What a command imports: reading commands must not pay for what they do not use."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import Result
+
+HEAVY = [
+    "asyncio",
+    "cachetools",
+    "email",
+    "importlib.metadata",
+    "importlib.resources",
+    "numpy",
+    "rich",
+    "shutil",
+    "subprocess",
+    "tempfile",
+    "watchdog",
+    "yaml",
+]
+
+
+def modules_after(*arguments: str) -> set[str]:
+    """The modules that a process has imported once it has run a command."""
+    program = (
+        "import sys, json\nfrom wilk.cli import main\n"
+        "code = main(sys.argv[1:])\n"
+        "print(json.dumps([code, sorted(sys.modules)]), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True
+    )
+    code, modules = json.loads(done.stderr.splitlines()[-1])
+    assert code == 0
+    return set(modules)
+
+
+def test_version_imports_nothing_but_the_names() -> None:
+    loaded = modules_after("--version")
+    assert not loaded & {"argparse", "dataclasses", "peewee", "pluggy", "orjson", "logging", "pathlib"}
+    assert {name for name in loaded if name.partition(".")[0] == "wilk"} == {"wilk", "wilk.cli"}
+
+
+@pytest.mark.parametrize("noun", ["agents", "prompts", "sessions", "users"])
+def test_lists_import_nothing_heavy(good: Callable[..., Result], agent_file: Path, noun: str) -> None:
+    good("sync")
+    good("plugins")  # learns what each plugin offers, as any command before this one would have
+    assert not modules_after(noun, "list") & set(HEAVY)
+
+
+def test_showing_a_session_imports_nothing_heavy(good: Callable[..., Result]) -> None:
+    good("sessions", "new", "talk", "--use")
+    good("messages", "add", "user", "hello")
+    assert not modules_after("sessions", "show") & set(HEAVY)
+
+
+def test_a_noun_imports_no_other_nouns(good: Callable[..., Result]) -> None:
+    good("sessions", "list")
+    loaded = modules_after("sessions", "list")
+    assert "wilk.cli.sessions" in loaded
+    assert not loaded & {"wilk.cli.agents", "wilk.cli.demo", "wilk.cli.watch", "wilk.cli.editing"}
