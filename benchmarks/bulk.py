@@ -11,6 +11,8 @@ from benchmarks.measuring import Report, Run, interleaved, timed
 from benchmarks.raw import Raw, new_database
 
 RAW, WILK = "raw sqlite3 executemany", "wilk"
+AT_ONCE = 100
+RAW_MANY = f"raw sqlite3, {AT_ONCE} rows a statement"
 
 
 def measure(folder: Path, *, quick: bool = False) -> Report:
@@ -31,6 +33,16 @@ def measure(folder: Path, *, quick: bool = False) -> Report:
 
         contestants[RAW] = by_hand
 
+        [other] = new_database(folder / "raw-many.db")
+        many = Raw(folder / "raw-many.db")
+        stack.callback(many.close)
+
+        def many_by_hand() -> float:
+            rows = many.rows(other, some)
+            return timed(lambda: many.extend(other, rows, at_once=AT_ONCE), count)
+
+        contestants[RAW_MANY] = many_by_hand
+
         store = stack.enter_context(wilk.open_store(f"sqlite:///{folder / 'wilk.db'}"))
         own = store.sessions.create().id
         messages = [{"role": material.role(number), "text": text} for number, text in enumerate(some)]
@@ -42,7 +54,8 @@ def measure(folder: Path, *, quick: bool = False) -> Report:
         samples = interleaved(contestants, rounds)
     for name, sample in samples.items():
         report.figure(name, sample, "µs")
-    report.compare("wilk ÷ raw sqlite3", samples[WILK], samples[RAW], at_most=1.5)
+    report.compare(f"wilk ÷ {RAW}", samples[WILK], samples[RAW], at_most=1.5)
+    report.compare(f"wilk ÷ {RAW_MANY}", samples[WILK], samples[RAW_MANY])
     shipped = [samples[name] for name in others if not name.endswith(peers.TUNED)]
     if shipped:
         best = [min(one) for one in zip(*shipped, strict=True)]

@@ -1,9 +1,10 @@
 """The baseline: sqlite3 code written by hand over the tables, indexes and triggers that wilk made.
 
-It has the same pragmas (WAL, ``synchronous`` NORMAL, foreign keys) and writes the same rows in the
-same transactions: the session's counters first, then the message, which a trigger takes into the
-full-text index. sqlite3 keeps its statements prepared. It makes no ids, counts no tokens, checks
-nothing and builds no records: rows come ready made, and ``fetchall`` is what reading returns.
+It takes the pragmas of wilk's own connection (WAL, ``synchronous`` NORMAL, foreign keys) and writes
+the same rows in the same transactions: the session's counters first, then the message, which a
+trigger takes into the full-text index. sqlite3 keeps its statements prepared. It makes no ids,
+counts no tokens, checks nothing and builds no records: rows come ready made, and ``fetchall`` is
+what reading returns.
 """
 
 from __future__ import annotations
@@ -11,11 +12,14 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import wilk
 from benchmarks import material
+
+_PRAGMAS = ("journal_mode", "synchronous", "foreign_keys", "wal_autocheckpoint", "cache_size", "mmap_size")
 
 
 class Raw:
@@ -23,11 +27,8 @@ class Raw:
 
     def __init__(self, file: Path, *, timeout: float = 30) -> None:
         self.connection = sqlite3.connect(file, isolation_level=None, timeout=timeout, cached_statements=256)
-        self.connection.execute("PRAGMA foreign_keys = 1")
-        self.connection.execute("PRAGMA synchronous = normal")
-        [(journal,)] = self.connection.execute("PRAGMA journal_mode").fetchall()
-        if journal != "wal":
-            raise RuntimeError(f"{file} has journal {journal}, not wal")
+        for name, value in _pragmas(file).items():
+            self.connection.execute(f"PRAGMA {name} = {value}")
         names = [row[1] for row in self.connection.execute("PRAGMA table_info(messages)") if row[1] != "pk"]
         self.columns = names
         columns = ", ".join(names)
@@ -46,14 +47,19 @@ class Raw:
         execute(self._insert, row)
         execute("COMMIT")
 
-    def extend(self, session: str, rows: list[list[Any]]) -> None:
+    def extend(self, session: str, rows: list[list[Any]], *, at_once: int = 1) -> None:
+        """Write rows with ``executemany``, or ``at_once`` of them with each statement."""
         execute = self.connection.execute
         execute("BEGIN IMMEDIATE")
         n = len(rows)
         [(last,)] = execute(self._advance, (n, n, time.time_ns() // 1000, session)).fetchall()
         for sequence, row in enumerate(rows, last - n + 1):
             row[self._sequence] = sequence
-        self.connection.executemany(self._insert, rows)
+        whole = 0 if at_once == 1 else n - n % at_once
+        many = self._insert + f", ({', '.join('?' * len(self.columns))})" * (at_once - 1)
+        for begin in range(0, whole, at_once):
+            execute(many, list(chain.from_iterable(rows[begin : begin + at_once])))
+        self.connection.executemany(self._insert, rows[whole:])
         execute("COMMIT")
 
     def last(self, session: str, n: int) -> list[tuple[Any, ...]]:
@@ -79,6 +85,12 @@ class Raw:
 
     def close(self) -> None:
         self.connection.close()
+
+
+def _pragmas(file: Path) -> dict[str, Any]:
+    """What wilk sets on its own connection to a database."""
+    with wilk.open_store(f"sqlite:///{file}") as store:
+        return {name: store._engine.execute(f"PRAGMA {name}")[0][0] for name in _PRAGMAS}
 
 
 def new_database(file: Path, *, sessions: int = 1, messages: int = 0) -> list[str]:

@@ -46,11 +46,15 @@ class Time:
 @pytest.fixture(autouse=True)
 def _apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep each test away from the user's own home, cache and settings."""
+    _set_apart(monkeypatch, tmp_path)
+
+
+def _set_apart(patch: pytest.MonkeyPatch, folder: Path) -> None:
     for name in list(os.environ):
         if name.startswith(("WILK_", "CONNECTOME_")) and not name.startswith("WILK_TEST_"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("WILK_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+            patch.delenv(name)
+    patch.setenv("WILK_HOME", str(folder / "home"))
+    patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
 
 
 @pytest.fixture(autouse=True)
@@ -72,12 +76,12 @@ def _open_files(folder: Path) -> list[str]:
     if not sys.platform.startswith("linux"):
         return []
     found = []
-    for handle in os.listdir("/proc/self/fd"):
+    for handle in Path("/proc/self/fd").iterdir():
         try:
-            target = os.readlink(f"/proc/self/fd/{handle}")
+            target = str(handle.readlink())
         except OSError:
             continue  # the handle of this very listing
-        if target.startswith(str(folder)):
+        if target.startswith(str(folder) + os.sep):
             found.append(target)
     return found
 
@@ -91,9 +95,10 @@ def home(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def _new_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("new")
-    with wilk.open_store(home=folder):
-        pass
-    return folder / "wilk.db"
+    with pytest.MonkeyPatch.context() as patch:
+        _set_apart(patch, folder)
+        wilk.open_store().close()
+    return folder / "home" / "wilk.db"
 
 
 @pytest.fixture

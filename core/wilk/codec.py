@@ -13,8 +13,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from enum import Enum
 from hashlib import sha256
 from typing import Any
+from uuid import UUID
 
 import orjson
 
@@ -152,7 +154,11 @@ def _tag(value: Any, path: tuple[str | int, ...], depth: int) -> Any:
         return out
     if isinstance(value, (list, tuple)):
         return [_tag(item, (*path, i), depth + 1) for i, item in enumerate(value)]
-    # Subclasses, enums among them, are kept as their plain value.
+    # Subclasses are kept as their plain value; so are enums and UUIDs, as orjson does it by itself.
+    if isinstance(value, Enum):
+        return _tag(value.value, path, depth)
+    if isinstance(value, UUID):
+        return str(value)
     if isinstance(value, str):
         return _tag(str.__str__(value), path, depth)
     if isinstance(value, int):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -63,11 +64,14 @@ class Index:
 
     def __init__(self) -> None:
         self._state: list[list[Any]] = []
-        self._file = _cache_folder() / f"plugins-{_key()}.json"
+        folder = _cache_folder()
+        self._file = folder / f"plugins-{_key()}.json" if folder else None
         self.entries = self._read() or self._scan()
 
     def save(self) -> None:
         """Write the cache file; a folder that cannot be written only means a slower next start."""
+        if self._file is None:
+            return
         kept = {"format": _FORMAT, "state": self._state, "entries": [vars(entry) for entry in self.entries]}
         temporary = self._file.with_name(f"{self._file.name}.{os.getpid()}")
         try:
@@ -75,19 +79,23 @@ class Index:
             temporary.write_text(json.dumps(kept))
             temporary.replace(self._file)
         except OSError:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink()
 
     def _read(self) -> list[Entry] | None:
         try:
-            kept = json.loads(self._file.read_bytes())
+            kept = json.loads(self._file.read_bytes()) if self._file else {}
             if kept["format"] != _FORMAT or not self._same_distributions(kept["state"]):
                 return None
             entries = [Entry(**entry) for entry in kept["entries"]]
-        except (OSError, ValueError, KeyError, TypeError):
+            edited = [entry for entry in entries if any(_stamp(seen[0]) != seen for seen in entry.files)]
+        except (OSError, ValueError, LookupError, TypeError):
             return None
-        for entry in entries:
-            if any(_stamp(stamp[0]) != stamp for stamp in entry.files):
-                _look_at_source(entry)
+        for entry in edited:
+            _look_at_source(entry)
+        if edited or self._state != kept["state"]:
+            self.entries = entries
+            self.save()
         return entries
 
     def _same_distributions(self, state: list[list[Any]]) -> bool:
@@ -171,11 +179,15 @@ def _key() -> str:
     return sha256(names.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
-def _cache_folder() -> Path:
+def _cache_folder() -> Path | None:
+    """The user's cache folder; None for a user without a home."""
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
     elif sys.platform == "darwin":
         base = "~/Library/Caches"
     else:
         base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "wilk"
+    try:
+        return Path(base).expanduser() / "wilk"
+    except RuntimeError:
+        return None

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pluggy
@@ -125,12 +126,13 @@ class Host:
 
     def plugins(self, *, load: bool = True) -> list[PluginInfo]:
         """List every plugin; with ``load`` each is imported first, so that its state is certain."""
-        if load:
-            for plugin in list(self._plugins):
-                self._load(plugin)
-            for hook in _OFFERED:
-                self._yields(hook)
-        return [self._info(plugin) for plugin in self._plugins]
+        with self._lock:
+            if load:
+                for plugin in list(self._plugins):
+                    self._load(plugin)
+                for hook in _OFFERED:
+                    self._yields(hook)
+            return [self._info(plugin) for plugin in self._plugins]
 
     # -- offers ---------------------------------------------------------------------------
 
@@ -183,7 +185,9 @@ class Host:
             except WilkError:
                 raise
             except Exception as error:
-                raise PluginError(f"plugin {plugin.label} failed before saving a {kind}: {error!r}") from error
+                raise PluginError(
+                    f"plugin {plugin.label} failed before saving a {kind}: {error!r}"
+                ) from error
 
     def after_save(self, store: Store, kind: str, record: Any) -> None:
         self._tell("after_save", store=store, kind=kind, record=record)
@@ -244,7 +248,9 @@ class Host:
             return tuple(self._chosen(hook, name, self._yielded(hook, name)) for name in sorted(names))
 
     def _yielded(self, hook: str, name: str) -> list[tuple[_Plugin, Any]]:
-        return [(plugin, offer) for plugin, offers in self._yields(hook) for offer in offers if offer.name == name]
+        return [
+            (plugin, offer) for plugin, offers in self._yields(hook) for offer in offers if offer.name == name
+        ]
 
     def _yields(self, hook: str) -> list[tuple[_Plugin, tuple[Any, ...]]]:
         """What each loaded plugin yields for an offering hook; asked once, and checked."""
@@ -258,7 +264,11 @@ class Host:
                     offers = tuple(implementation.function() or ())
                     for offer in offers:
                         if not isinstance(offer, kind):
-                            raise PluginError(f"{hook} yields {type(offer).__name__}, not wilk.{kind.__name__}")
+                            raise PluginError(
+                                f"{hook} yields {type(offer).__name__}, not wilk.{kind.__name__}"
+                            )
+                        if not isinstance(offer.name, str) or not offer.name:  # type: ignore[attr-defined]
+                            raise PluginError(f"{hook} yields a {kind.__name__} without a name")
                 except (Exception, SystemExit) as error:
                     self._expel(plugin, implementation.plugin_name, error)
                     continue
@@ -287,12 +297,13 @@ class Host:
         known = sorted({offer.name for _, offers in self._yields(hook) for offer in offers})
         text = f"no plugin offers the {what} {name!r}; there is {', '.join(known) or 'none'}"
         for plugin in self._plugins:
-            # Its own name, or what was learned of it, says that it would have been the one.
+            # Its own name, or what is known of it, says that it would have been the one.
             entry = plugin.entry
-            named = entry is not None and (name == plugin.name or name in (entry.offers or {}).get(hook, ()))
-            if named and plugin.status == "quarantined":
+            if entry is None or not (name == plugin.name or entry.may_offer(hook, name)):
+                continue
+            if plugin.status == "quarantined":
                 text += f". Plugin {plugin.label} is quarantined: {plugin.error}. Mend or upgrade it"
-            elif named and plugin.status == "disabled":
+            elif plugin.status == "disabled":
                 text += f". Plugin {plugin.label} is disabled; take it out of WILK_DISABLED_PLUGINS"
         return text
 
@@ -324,7 +335,10 @@ class Host:
         if seconds > SLOW_IMPORT:
             logger.warning("plugin %s took %.1f s to import", plugin.label, seconds)
         fresh = module not in before
-        if entry.learn(list(plugin.hooks), _files_of(module, before), seconds if fresh else None) and self._index:
+        if (
+            entry.learn(list(plugin.hooks), _files_of(module, before), seconds if fresh else None)
+            and self._index
+        ):
             self._index.save()
 
     def _admit(self, plugin: _Plugin, loaded: Any) -> None:
@@ -335,13 +349,19 @@ class Host:
             options = self._manager.parse_hookimpl_opts(loaded, name)
             if options is None:
                 continue
+            if iscoroutinefunction(getattr(loaded, name)):
+                raise PluginError(f"{name} is async; hooks are plain functions, also in an AsyncStore")
             if options.get("wrapper") or options.get("hookwrapper"):
-                raise PluginError(f"{name} is a hook wrapper; wilk calls each listener by itself, write a plain hook")
+                raise PluginError(
+                    f"{name} is a hook wrapper; wilk calls each listener by itself, write a plain hook"
+                )
             if name not in _HOOKS:
                 from difflib import get_close_matches  # rarely needed
 
                 close = get_close_matches(name, _HOOKS, 1)
-                raise PluginError(f"there is no hook {name!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
+                raise PluginError(
+                    f"there is no hook {name!r}" + (f"; did you mean {close[0]!r}?" if close else "")
+                )
             hooks.append(name)
         if not hooks:
             raise PluginError("it has no @hookimpl function; does its entry point name the right module?")
@@ -395,6 +415,8 @@ class Host:
 
 def _check_interface(wanted: Any) -> None:
     """Compare the ``wilk_api`` that a plugin declares: the same major, and no later minor."""
+    if not (isinstance(wanted, tuple) and len(wanted) == 2 and all(isinstance(part, int) for part in wanted)):
+        raise PluginError(f"wilk_api is {wanted!r}; write a major and a minor version, such as {API_VERSION}")
     if wanted[0] != API_VERSION[0] or wanted > API_VERSION:
         raise PluginError(
             f"it is written for plugin interface {'.'.join(map(str, wanted))}, this wilk has "

@@ -212,11 +212,17 @@ def test_what_should_not_happen_is_one_line(wilk: Run, monkeypatch: pytest.Monke
     monkeypatch.setattr("wilk.settings.load", fail)
     code, _, err = wilk("sessions", "list")
     assert code == 1
-    assert err == "wilk: error: ZeroDivisionError: odd\nthis should not happen; WILK_DEBUG=1 shows where it did\n"
+    assert (
+        err
+        == "wilk: error: ZeroDivisionError: odd\nthis should not happen; WILK_DEBUG=1 shows where it did\n"
+    )
 
 
 def test_wilk_debug_shows_the_traceback() -> None:
-    program = "import wilk.settings; wilk.settings.load = None\nfrom wilk.cli import main; main(['sessions', 'list'])"
+    program = (
+        "import wilk.settings; wilk.settings.load = None\n"
+        "from wilk.cli import main; main(['sessions', 'list'])"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program],
         env={**os.environ, "WILK_DEBUG": "1"},
@@ -296,7 +302,9 @@ def test_a_misspelled_plugins_command_is_suggested(wilk: Run, plugins: Callable[
     assert "did you mean 'greet'?" in wilk("grete", "you").err
 
 
-def test_a_command_of_a_broken_plugin_names_the_plugin(wilk: Run, plugins: Callable[[str, str], None]) -> None:
+def test_a_command_of_a_broken_plugin_names_the_plugin(
+    wilk: Run, plugins: Callable[[str, str], None]
+) -> None:
     plugins("greet", "raise RuntimeError('it is broken')")
     code, _, err = wilk("greet", "you")
     assert code == 1

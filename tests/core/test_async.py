@@ -1,4 +1,4 @@
-"""The async face: tasks that interleave around a transaction, cancellation, an event loop that is never blocked."""
+"""The async face: tasks that interleave around a transaction, cancellation, a loop that is never blocked."""
 
 from __future__ import annotations
 
@@ -354,7 +354,9 @@ class TestCancellation:
                 with closing(sqlite3.connect(home / "wilk.db", isolation_level=None)) as other:
                     other.execute("BEGIN IMMEDIATE")
                     waiting = asyncio.create_task(block())
-                    await asyncio.sleep(0.05)  # BEGIN is on its thread by now, or will be refused: both are fine
+                    await asyncio.sleep(
+                        0.05
+                    )  # BEGIN is on its thread by now, or will be refused: both are fine
                     for _ in range(times):
                         waiting.cancel()
                         await turn()
@@ -630,8 +632,8 @@ class TestClosing:
 NOUNS = ("agents", "prompts", "personas", "presets", "definitions", "users", "groups", "sessions", "messages",
          "tool_calls", "archive")  # fmt: skip
 
-WRITING = {"add", "append", "create", "drop", "extend", "finish", "fork", "make_default", "remove", "save", "start",
-           "update", "use"}  # fmt: skip
+WRITING = {"add", "append", "create", "drop", "extend", "finish", "fork", "make_default", "remove", "save",
+           "start", "update", "use"}  # fmt: skip
 
 
 def verbs(noun: type) -> dict[str, Any]:
@@ -658,7 +660,9 @@ class TestParity:
             async with wilk.open_async_store() as store:
                 return type(getattr(store, name))
 
-        lanes = {verb for verb, it in verbs(run(noun())).items() if it.__code__.co_qualname.startswith("_writing")}
+        lanes = {
+            verb for verb, it in verbs(run(noun())).items() if it.__code__.co_qualname.startswith("_writing")
+        }
         assert lanes == {verb for verb in verbs(run(noun())) if verb in WRITING}
 
     def test_every_noun_is_there(self) -> None:

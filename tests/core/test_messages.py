@@ -71,7 +71,7 @@ class TestAppend:
         assert (store.messages.get(written.id).created_at, written.created_at.tzinfo) == (moment, UTC)
 
     def test_refuses_a_time_without_a_zone(self, store: wilk.Store, session: str) -> None:
-        with pytest.raises(wilk.Invalid, match="created_at: .*no time zone"):
+        with pytest.raises(wilk.Invalid, match=r"created_at: .*no time zone"):
             store.messages.append(session, "user", created_at=datetime(2026, 1, 1))
 
     @pytest.mark.parametrize("role", ["", "x" * 65, None, 7])
@@ -168,7 +168,12 @@ class TestAKey:
         batch = [{"role": "user", "text": str(number), "key": f"k{number}"} for number in range(4)]
         store.messages.extend(session, batch[:2])
         found = store.messages.extend(session, batch)
-        assert [(message.text, message.sequence) for message in found] == [("0", 1), ("1", 2), ("2", 3), ("3", 4)]
+        assert [(message.text, message.sequence) for message in found] == [
+            ("0", 1),
+            ("1", 2),
+            ("2", 3),
+            ("3", 4),
+        ]
 
     def test_that_stands_twice_in_a_batch_writes_one_message(self, store: wilk.Store, session: str) -> None:
         twice = [{"role": "user", "text": "same", "key": "k"}] * 2
@@ -298,7 +303,9 @@ class TestUsage:
     def test_counts_messages_and_tokens_per_agent(self, store: wilk.Store, session: str) -> None:
         for agent, tokens in [("a", 10), ("b", 1), ("a", 20), (None, 99)]:
             store.messages.append(session, "assistant", agent=agent, tokens=tokens)
-        found = [(one.agent_id, one.messages, one.tokens, one.average_tokens) for one in store.messages.usage()]
+        found = [
+            (one.agent_id, one.messages, one.tokens, one.average_tokens) for one in store.messages.usage()
+        ]
         assert found == [("a", 2, 30, 15.0), ("b", 1, 1, 1.0)]
 
     def test_leaves_out_what_is_older(self, timed: wilk.Store, now: Any) -> None:

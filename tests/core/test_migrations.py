@@ -99,7 +99,8 @@ def up(migrator, db):
     indexes = [row[0] for row in db.execute_sql(
         "SELECT sql FROM sqlite_master WHERE tbl_name = 'messages' AND type = 'index' AND sql IS NOT NULL")]
     db.execute_sql("DROP TABLE messages_new")
-    db.execute_sql(sql.replace('"messages"', '"messages_new"', 1).replace('"metadata"', '"mood" TEXT, "metadata"'))
+    sql = sql.replace('"messages"', '"messages_new"', 1)
+    db.execute_sql(sql.replace('"metadata"', '"mood" TEXT, "metadata"'))
     names = ", ".join(columns)
     db.execute_sql(f"INSERT INTO messages_new ({names}) SELECT {names} FROM messages")
     db.execute_sql("DROP TABLE messages")
@@ -114,7 +115,9 @@ def backups(home: Path) -> list[Path]:
 
 
 class TestTheSchema:
-    def test_of_all_migrations_is_that_of_the_models(self, store: wilk.Store, home: Path, tmp_path: Path) -> None:
+    def test_of_all_migrations_is_that_of_the_models(
+        self, store: wilk.Store, home: Path, tmp_path: Path
+    ) -> None:
         made = tmp_path / "models.db"
         database = peewee.SqliteDatabase(made)
         token = bound.set(database)
@@ -194,13 +197,13 @@ class TestReleasedDatabases:
         assert (SCHEMAS / f"{newest}.db").exists(), "run tests/core/schemas/make.py"
 
     @pytest.fixture
-    def store_elsewhere(self, tmp_path: Path) -> Iterator[Callable[[], Path]]:
+    def store_elsewhere(self, tmp_path: Path) -> Callable[[], Path]:
         def make() -> Path:
             with wilk.open_store(home=tmp_path / "elsewhere"):
                 pass
             return tmp_path / "elsewhere" / "wilk.db"
 
-        yield make
+        return make
 
 
 def _holds(found: Any, expected: Any, path: str) -> None:
@@ -251,7 +254,9 @@ class TestALaterMigration:
         modes = [stat.S_IMODE(path.stat().st_mode) for path in (backup, backup.parent)]
         assert modes == [0o600, 0o700]
 
-    def test_backs_up_what_is_still_in_the_wal(self, home: Path, migrations: Callable[[str, str], None]) -> None:
+    def test_backs_up_what_is_still_in_the_wal(
+        self, home: Path, migrations: Callable[[str, str], None]
+    ) -> None:
         """Copying the file alone would miss it (trap T8)."""
         with closing(sqlite3.connect(home / "wilk.db")) as reader:
             reader.execute("SELECT * FROM messages").fetchone()  # keeps the WAL from being removed
@@ -285,7 +290,9 @@ class TestALaterMigration:
         assert len(backups(home)) == 1
 
     @pytest.mark.parametrize(
-        "failure", ["raise ZeroDivisionError('oops')", "db.execute_sql('DROP TABLE nothing')"], ids=["python", "sql"]
+        "failure",
+        ["raise ZeroDivisionError('oops')", "db.execute_sql('DROP TABLE nothing')"],
+        ids=["python", "sql"],
     )
     def test_that_fails_leaves_the_old_state_and_says_so(
         self, home: Path, migrations: Callable[[str, str], None], failure: str
@@ -324,15 +331,19 @@ class TestDatabasesThatAreRefused:
         with wilk.open_store(home=home):
             pass
         with closing(sqlite3.connect(home / "wilk.db")) as connection, connection:
-            connection.execute(f"INSERT INTO {runner.TABLE} (name, applied) VALUES ('0099_future', '2030-01-01')")
-        with pytest.raises(wilk.SchemaError, match="newer wilk .*0099_future.*upgrade wilk, or restore the backup"):
+            connection.execute(
+                f"INSERT INTO {runner.TABLE} (name, applied) VALUES ('0099_future', '2030-01-01')"
+            )
+        with pytest.raises(
+            wilk.SchemaError, match=r"newer wilk .*0099_future.*upgrade wilk, or restore the backup"
+        ):
             wilk.open_store(home=home)
 
     def test_somebody_elses_is_left_as_it_was(self, home: Path) -> None:
         home.mkdir()
         with closing(sqlite3.connect(home / "wilk.db")) as connection, connection:
             connection.execute("CREATE TABLE photos (id)")
-        with pytest.raises(wilk.SchemaError, match="not wilk's .photos.; name a file of its own"):
+        with pytest.raises(wilk.SchemaError, match=r"not wilk's .photos.; name a file of its own"):
             wilk.open_store(home=home)
         assert list(schema(home / "wilk.db")) == ["table photos"]
 
@@ -390,8 +401,10 @@ class TestPlugins:
 
     def test_that_are_newer_than_installed_are_named(self, home: Path, plugin: Any) -> None:
         with wilk.open_store(home=home, host=Host(plugin)) as store:
-            store._engine.execute("INSERT INTO notes_migrations (name, applied) VALUES ('0009_x', '2030-01-01')")
-        with pytest.raises(wilk.SchemaError, match="newer plugin notes .*0009_x.*upgrade plugin notes"):
+            store._engine.execute(
+                "INSERT INTO notes_migrations (name, applied) VALUES ('0009_x', '2030-01-01')"
+            )
+        with pytest.raises(wilk.SchemaError, match=r"newer plugin notes .*0009_x.*upgrade plugin notes"):
             wilk.open_store(home=home, host=Host(plugin))
 
     def test_that_fail_leave_wilks_own_schema_whole(self, home: Path, plugin: Any, tmp_path: Path) -> None:

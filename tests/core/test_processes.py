@@ -25,7 +25,9 @@ def start() -> Iterator[Start]:
     def start_it(*arguments: object) -> subprocess.Popen[str]:
         command = [sys.executable, str(Path(__file__).with_name("workers.py")), *map(str, arguments)]
         running.append(
-            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8")
+            subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+            )
         )
         return running[-1]
 
@@ -101,7 +103,9 @@ def test_a_killed_writer_loses_nothing_that_was_acknowledged(
         assert found[: len(numbers)] == numbers == list(range(len(numbers)))
         assert len(found) - len(numbers) in (0, 1), "one may have been written and not yet told"
         calls = {call.name for call in again.tool_calls.list(session, limit=100_000)}
-        assert calls == {str(number) for number in found if number % 7 == 0}, "a transaction is whole or nothing"
+        assert calls == {str(number) for number in found if number % 7 == 0}, (
+            "a transaction is whole or nothing"
+        )
         again.messages.append(session, "user", "goes on")
 
 

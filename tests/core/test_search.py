@@ -83,7 +83,11 @@ def test_text_without_spaces_between_words_is_found_in_the_middle(
 def test_input_without_a_word_is_compared_as_it_stands(store: wilk.Store, session: str) -> None:
     store.messages.append(session, "user", "really?! 100 %")
     store.messages.append(session, "user", "really 100")
-    assert (found(store, "?!"), found(store, "%"), found(store, "_")) == (["really?! 100 %"], ["really?! 100 %"], [])
+    assert (found(store, "?!"), found(store, "%"), found(store, "_")) == (
+        ["really?! 100 %"],
+        ["really?! 100 %"],
+        [],
+    )
 
 
 def test_every_word_must_be_there(store: wilk.Store, session: str) -> None:

@@ -196,7 +196,12 @@ class TestFork:
     def test_at_a_sequence_copies_up_to_it(self, store: wilk.Store, session: str) -> None:
         say(store, session, 5)
         fork = store.sessions.fork(session, at=2)
-        assert (fork.fork_of, fork.fork_sequence, fork.message_count, fork.last_sequence) == (session, 2, 2, 2)
+        assert (fork.fork_of, fork.fork_sequence, fork.message_count, fork.last_sequence) == (
+            session,
+            2,
+            2,
+            2,
+        )
         assert store.messages.append(fork.id, "user").sequence == 3
 
     def test_at_0_is_empty(self, store: wilk.Store, session: str) -> None:
@@ -288,7 +293,10 @@ class TestFork:
         assert store.messages.count(fork.id) == 1
 
     def test_takes_a_name(self, store: wilk.Store, session: str) -> None:
-        assert (store.sessions.fork(session).name, store.sessions.fork(session, name="b").name) == ("talk", "b")
+        assert (store.sessions.fork(session).name, store.sessions.fork(session, name="b").name) == (
+            "talk",
+            "b",
+        )
 
     def test_of_an_unknown_session_is_not_found(self, store: wilk.Store) -> None:
         with pytest.raises(wilk.NotFound):

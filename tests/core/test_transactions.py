@@ -101,7 +101,9 @@ class TestOneStore:
         self, store: wilk.Store, session: str
     ) -> None:
         # A constraint that is looked at only when the transaction commits.
-        store._engine.execute("CREATE TABLE deferred (s TEXT REFERENCES sessions(id) DEFERRABLE INITIALLY DEFERRED)")
+        store._engine.execute(
+            "CREATE TABLE deferred (s TEXT REFERENCES sessions(id) DEFERRABLE INITIALLY DEFERRED)"
+        )
         with pytest.raises(wilk.Conflict), store.transaction():
             store.messages.append(session, "user", "lost")
             store._engine.execute("INSERT INTO deferred VALUES ('nobody')")
@@ -110,7 +112,9 @@ class TestOneStore:
 
     def test_a_failing_commit_runs_no_after_commit_action(self, store: wilk.Store) -> None:
         ran: list[int] = []
-        store._engine.execute("CREATE TABLE deferred (s TEXT REFERENCES sessions(id) DEFERRABLE INITIALLY DEFERRED)")
+        store._engine.execute(
+            "CREATE TABLE deferred (s TEXT REFERENCES sessions(id) DEFERRABLE INITIALLY DEFERRED)"
+        )
         with pytest.raises(wilk.Conflict), store.transaction():
             store._engine.after_commit(lambda: ran.append(1))
             store._engine.execute("INSERT INTO deferred VALUES ('nobody')")
@@ -265,7 +269,7 @@ class TestHooks:
                 raise ZeroDivisionError("oops")
 
         store = plugged(Broken())
-        with pytest.raises(wilk.PluginError, match="Broken.*oops"):
+        with pytest.raises(wilk.PluginError, match=r"Broken.*oops"):
             store.users.save("u", name="Ada")
         assert store.users.find("u") is None
 
@@ -410,9 +414,9 @@ class TestTwoStores:
 class TestBusy:
     @pytest.mark.usefixtures("hurried")
     def test_is_said_after_the_time_limit_with_what_to_do(self, home: Path) -> None:
-        with wilk.open_store(home=home) as store, held(home / "wilk.db"):
-            with pytest.raises(wilk.Busy, match=r"over 0\.1 s; try again"):
-                store.sessions.create()
+        told = pytest.raises(wilk.Busy, match=r"over 0\.1 s; try again")
+        with wilk.open_store(home=home) as store, held(home / "wilk.db"), told:
+            store.sessions.create()
 
     @pytest.mark.usefixtures("hurried")
     def test_is_over_when_the_other_has_ended(self, home: Path) -> None:

@@ -219,9 +219,7 @@ class TestT4TheSameSecond:
     def test_keeps_the_order_here_whatever_created_at_says(self, store: wilk.Store, session: str) -> None:
         day = datetime(2020, 1, 1, tzinfo=UTC)
         for number in range(5):
-            store.messages.append(
-                session, "user", str(number), created_at=day - timedelta(days=number)
-            )
+            store.messages.append(session, "user", str(number), created_at=day - timedelta(days=number))
         assert [message.text for message in store.messages.last(session)] == list("01234")
 
 
@@ -235,9 +233,7 @@ class TestT5RangesOfMessages:
             seed.execute(
                 "INSERT INTO messages (session_id, role, text) VALUES ('s', 'user', ?)", (str(number),)
             )
-        seed.execute(
-            "INSERT INTO conversation_summaries VALUES ('c', 's', 'sum', 9, '2', '10', 0.7, CURRENT_TIMESTAMP)"
-        )
+        seed.execute("INSERT INTO conversation_summaries VALUES ('c', 's', 'sum', 9, '2', '10', 0.7, NULL)")
         covered = seed.execute(
             "SELECT COUNT(*) FROM messages JOIN conversation_summaries AS c USING (session_id) "
             "WHERE CAST(messages.id AS TEXT) BETWEEN c.start_message_id AND c.end_message_id"
@@ -257,7 +253,9 @@ class TestT6TheLastMessages:
         seed.execute("INSERT INTO sessions VALUES ('s')")
         for number in range(5):
             seed.execute(WILK_SAVE_MESSAGE, (str(number), "s", "user", str(number), None, 0, "{}"))
-            seed.execute("UPDATE messages SET created_at = ? WHERE id = ?", (f"2026-01-0{number + 1}", number))
+            seed.execute(
+                "UPDATE messages SET created_at = ? WHERE id = ?", (f"2026-01-0{number + 1}", number)
+            )
         rows = seed.execute(WILK_GET_MESSAGES + " LIMIT ?", ("s", 2)).fetchall()
         assert [row[3] for row in rows] == ["0", "1"]
 
@@ -276,7 +274,11 @@ class TestT7Roles:
         with pytest.raises(sqlite3.IntegrityError, match="CHECK"):
             seed.execute(WILK_SAVE_MESSAGE, ("1", "s", role, "text", None, 0, "{}"))
 
-    @given(role=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=64))
+    @given(
+        role=st.text(
+            st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=64
+        )
+    )
     def test_of_any_name_are_kept_here(self, store: wilk.Store, role: str) -> None:
         session = store.sessions.create().id
         message = store.messages.append(session, role, "text")

@@ -161,6 +161,19 @@ def test_mv_of_a_folder_out_archives_and_back_in_restores(
     assert following.failures == []
 
 
+def test_a_folder_that_was_moved_away_is_not_followed_there(
+    following: Following, path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    away = tmp_path_factory.mktemp("away") / "reviewer"
+    run("mv", path.parent, away)
+    until(lambda: not following.alive())
+    following.still()
+    following.calls.clear()
+    editors.nano(away / "agent.yaml", agent_text("reviewer", "elsewhere"))
+    following.still()
+    assert following.calls == []
+
+
 def test_rm_of_a_folder_and_its_return_keep_the_count_of_revisions(following: Following, path: Path) -> None:
     run("rm", "-rf", path.parent)
     until(lambda: not following.alive())

@@ -17,16 +17,25 @@ KINDS: dict[str, DefinitionKind] = {kind.name: kind for kind in register_definit
 
 
 def faults(kind: str, definition: Any) -> list[str]:
-    return [reader.describe(problem, "f") for problem in KINDS[kind].schema.check(definition) if not problem.warning]
+    return [
+        reader.describe(problem, "f")
+        for problem in KINDS[kind].schema.check(definition)
+        if not problem.warning
+    ]
 
 
 def doubts(kind: str, definition: Any) -> list[str]:
-    return [reader.describe(problem, "f") for problem in KINDS[kind].schema.check(definition) if problem.warning]
+    return [
+        reader.describe(problem, "f") for problem in KINDS[kind].schema.check(definition) if problem.warning
+    ]
 
 
 def test_importing_the_kinds_imports_neither_yaml_nor_peewee() -> None:
     code = "import sys, wilk.definitions.kinds; print([m for m in ('yaml', 'peewee', 'orjson') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        == "[]\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -81,7 +90,9 @@ def test_a_field_without_a_value_counts_as_left_out() -> None:
 
 
 def test_a_prompt_needs_a_text() -> None:
-    assert faults("prompts", {"name": "x"}) == ["f: one of the fields system, user_template, template is needed"]
+    assert faults("prompts", {"name": "x"}) == [
+        "f: one of the fields system, user_template, template is needed"
+    ]
 
 
 def test_a_prompt_has_one_template() -> None:
@@ -90,7 +101,13 @@ def test_a_prompt_has_one_template() -> None:
 
 @pytest.mark.parametrize(
     "variables",
-    [["code"], [{"name": "code", "default": 1}], {"code": None}, {"code": "what to read"}, {"code": {"required": False}}],
+    [
+        ["code"],
+        [{"name": "code", "default": 1}],
+        {"code": None},
+        {"code": "what to read"},
+        {"code": {"required": False}},
+    ],
 )
 def test_variables_may_be_described_in_several_ways(variables: Any) -> None:
     assert faults("prompts", {"user_template": "{code}", "variables": variables}) == []
@@ -122,7 +139,9 @@ def test_a_persona_takes_kalitos_names() -> None:
 
 def test_a_persona_says_a_setting_once() -> None:
     definition = {"name": "P", "prompt": "x", "max_tokens": 1, "maxTokens": 2}
-    assert faults("personas", definition) == ["f: maxTokens: this is another name of max_tokens, which is there too; keep one"]
+    assert faults("personas", definition) == [
+        "f: maxTokens: this is another name of max_tokens, which is there too; keep one"
+    ]
 
 
 @pytest.mark.parametrize("definition", [{"name": "P"}, {"prompt": "x"}, {"name": "P", "prompt": " "}])
@@ -131,7 +150,13 @@ def test_a_persona_needs_a_name_and_a_prompt(definition: dict[str, Any]) -> None
 
 
 def test_a_preset_gathers_its_parameters() -> None:
-    definition = {"title": "T", "endpoint": "openai", "model": "gpt-4", "maxTokens": 5, "parameters": {"top_p": 0.5}}
+    definition = {
+        "title": "T",
+        "endpoint": "openai",
+        "model": "gpt-4",
+        "maxTokens": 5,
+        "parameters": {"top_p": 0.5},
+    }
     assert faults("presets", definition) == []
     columns = KINDS["presets"].columns("p", definition)
     assert columns == {
@@ -141,7 +166,10 @@ def test_a_preset_gathers_its_parameters() -> None:
 
 @pytest.mark.parametrize("section", ["mcpServers", "servers"])
 def test_mcp_servers_may_be_told_in_both_ways(section: str) -> None:
-    servers = {"a": {"command": "x", "args": ["-y"], "env": {"K": "v"}}, "b": {"url": "https://h", "headers": {"A": "b"}}}
+    servers = {
+        "a": {"command": "x", "args": ["-y"], "env": {"K": "v"}},
+        "b": {"url": "https://h", "headers": {"A": "b"}},
+    }
     assert faults("mcp-servers", {section: servers}) == []
 
 
@@ -152,22 +180,33 @@ def test_an_mcp_server_needs_a_command_or_a_url() -> None:
 
 
 def test_a_faulty_secret_is_not_shown() -> None:
-    assert "123456" not in faults("mcp-servers", {"servers": {"a": {"command": "x", "env": {"PIN": 123456}}}})[0]
+    assert (
+        "123456" not in faults("mcp-servers", {"servers": {"a": {"command": "x", "env": {"PIN": 123456}}}})[0]
+    )
 
 
 def test_the_configuration_is_checked_by_the_settings() -> None:
     assert faults("config", {"max_tokens": 100, "plugins": {"x": {}}}) == []
-    assert faults("config", {"max_tokens": "many"})[0].startswith("f: max_tokens: expected a whole number from 1")
+    assert faults("config", {"max_tokens": "many"})[0].startswith(
+        "f: max_tokens: expected a whole number from 1"
+    )
 
 
 def test_an_unknown_setting_is_a_fault() -> None:
-    assert faults("config", {"max_token": 1}) == ["f: max_token: there is no such setting; did you mean 'max_tokens'?"]
+    assert faults("config", {"max_token": 1}) == [
+        "f: max_token: there is no such setting; did you mean 'max_tokens'?"
+    ]
 
 
 def test_nodes_make_schemas_of_plugins() -> None:
     schema = Section(
         required={"mode": Choice("fast", "slow")},
-        optional={"size": Integer(1, 3), "share": Number(most=1), "names": ListOf(Text()), "limits": MapOf(Integer())},
+        optional={
+            "size": Integer(1, 3),
+            "share": Number(most=1),
+            "names": ListOf(Text()),
+            "limits": MapOf(Integer()),
+        },
     )
     value = {"mode": "fsat", "size": 4, "share": 2, "names": "x", "limits": {"a": "b"}}
     assert [reader.describe(problem, "f") for problem in schema.check(value)] == [

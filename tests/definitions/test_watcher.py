@@ -22,6 +22,7 @@ from wilk.definitions import signals
 from wilk.definitions.quiet import BOUND
 from wilk.records.definitions import SyncReport
 
+from . import editors
 from .watching import Following, agent_text, until, write_agent
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
@@ -244,9 +245,15 @@ def git(home: Path, *arguments: str) -> None:
     subprocess.run(command, cwd=home, check=True, capture_output=True, timeout=120)
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a machine so busy that other programs stand still for longer than the quiet time."""
+    monkeypatch.setenv("WILK_WATCH_QUIET", "0.2")
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
-def test_a_checkout_of_a_thousand_agents_is_one_batch(following: Following) -> None:
+def test_a_checkout_of_a_thousand_agents_is_one_batch(patient: None, following: Following) -> None:
     home = following.home
     git(home, "init", "-b", "small")
     git(home, "add", "agents")
@@ -588,10 +595,13 @@ def test_two_processes_that_watch_one_folder_make_one_revision_of_a_save(
     assert other.stdin
     assert other.stdout
     try:
+        path = following.home / "agents/reviewer/agent.yaml"
         assert other.stdout.readline() == "ready\n"
         following.watch()
         for number in range(10):
-            save(following, f"save {number}")
+            # In one step: either process may still be reading when the next save comes.
+            editors.gedit(path, agent_text("reviewer", f"save {number}"))
+            following.until_described("reviewer", f"save {number}")
         following.still()
         assert following.revision("reviewer") == 11
         assert following.failures == []

@@ -22,7 +22,9 @@ _texts = _words | st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 _scalars = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | _texts
 _keys = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8) | _words.filter(bool)
 _values = st.recursive(
-    _scalars, lambda below: st.lists(below, max_size=4) | st.dictionaries(_keys, below, max_size=4), max_leaves=12
+    _scalars,
+    lambda below: st.lists(below, max_size=4) | st.dictionaries(_keys, below, max_size=4),
+    max_leaves=12,
 )
 _definitions = st.dictionaries(_keys, _values, min_size=1, max_size=6)
 
@@ -33,15 +35,19 @@ def same(one: Any, other: Any) -> bool:
 
 @settings(max_examples=300)
 @given(definition=_definitions)
-def test_every_definition_reads_back_as_it_was_written(tmp_path_factory: Any, definition: dict[str, Any]) -> None:
+def test_every_definition_reads_back_as_it_was_written(
+    tmp_path_factory: Any, definition: dict[str, Any]
+) -> None:
     file = tmp_path_factory.getbasetemp() / "none.yaml"
     data = writer.rendered(file, "x.yaml", definition, AGENT)
     assert same(reader.parse_yaml(data, "x.yaml"), definition)
 
 
-@settings(max_examples=150)
+@settings(max_examples=3000)
 @given(before=_definitions, after=_definitions)
-def test_a_file_without_comments_takes_every_change(tmp_path: Path, before: dict[str, Any], after: dict[str, Any]) -> None:
+def test_a_file_without_comments_takes_every_change(
+    tmp_path: Path, before: dict[str, Any], after: dict[str, Any]
+) -> None:
     file = tmp_path / "x.yaml"
     file.write_bytes(writer.rendered(tmp_path / "none", "x.yaml", before, AGENT))
     data = writer.rendered(file, "x.yaml", after, AGENT)

@@ -8,7 +8,8 @@ A page is done from top to bottom in one empty folder, with a home folder of its
   ends in ``&`` goes on in the background, and what it shows stands behind the next ``diff``.
 - A ``diff`` block is an edit of the file that its first line names.
 
-In what is shown, ``...`` stands for any part of a line, and alone on a line for any lines.
+In what is shown, ``...`` stands for any part of a line, and alone on a line for any lines. How wide the
+columns of a table are does not count: that follows from what is in them.
 """
 
 from __future__ import annotations
@@ -88,12 +89,17 @@ def blocks(page: Path) -> list[Block]:
 def fits(expected: str, shown: str) -> bool:
     """Whether ``shown`` is what ``expected`` says."""
     pattern = ""
-    for line in expected.rstrip().splitlines():
+    for line in _narrow(expected.rstrip()).splitlines():
         if line.strip() == "...":
             pattern += r"(?:.*\n)*?"
         else:
             pattern += ".*?".join(map(re.escape, line.rstrip().split("..."))) + r"[ ]*\n"
-    return re.fullmatch(pattern, shown.rstrip() + "\n") is not None
+    return re.fullmatch(pattern, _narrow(shown.rstrip()) + "\n") is not None
+
+
+def _narrow(text: str) -> str:
+    """Text whose columns stand two blanks apart."""
+    return re.sub(r"(?<=\S) {2,}(?=\S)", "  ", text)
 
 
 class Reader:

@@ -11,8 +11,7 @@ from wilk.cli.output import Output, is_terminal
 from wilk.cli.parsing import UsageError
 
 if TYPE_CHECKING:
-    from logging import Handler
-
+    from wilk.cli.logs import Lines
     from wilk.host import Host
     from wilk.settings import Settings
     from wilk.store import Store
@@ -25,7 +24,7 @@ class Context:
         self.arguments = arguments
         self.home: str | None = getattr(arguments, "home", None)
         self.verbose: int = getattr(arguments, "verbose", 0)
-        self._handler: Handler | None = None
+        self._logs: Lines | None = None
         self.out = Output(json=getattr(arguments, "json", False), quiet=getattr(arguments, "quiet", False))
 
     @cached_property
@@ -45,18 +44,22 @@ class Context:
     @cached_property
     def host(self) -> Host:
         """The plugins."""
-        from wilk.cli import logs
+        from wilk.cli.lean import import_store
+
+        import_store()
+        from wilk.cli.logs import Lines
         from wilk.host import Host
 
-        self._handler = logs.show(self.verbose)
+        self._logs = Lines(self.verbose)
         return Host(disabled=self.settings.disabled_plugins, prefer=self.settings.choose)
 
     @cached_property
     def store(self) -> Store:
         """The store; the program closes it."""
+        host = self.host
         from wilk.store import open_store
 
-        return open_store(settings=self.settings, host=self.host)
+        return open_store(settings=self.settings, host=host)
 
     def open_store(self) -> Store:
         """Give the store: what a plugin's command gets to call."""
@@ -67,10 +70,8 @@ class Context:
         store: Store | None = self.__dict__.get("store")
         if store is not None:
             store.close()
-        if self._handler is not None:
-            from wilk.cli import logs
-
-            logs.hide(self._handler)
+        if self._logs is not None:
+            self._logs.close()
 
     def confirmed(self, question: str) -> bool:
         """Ask before something is removed; ``--yes`` answers. Raises UsageError where nobody can be asked."""

@@ -46,15 +46,13 @@ class Kind(NamedTuple):
 
 def verbs(kind: Kind) -> dict[str, Verb]:
     """The verbs that every kind of definitions has."""
-    from wilk.cli import editing
-
     one = kind.one
     return {
         "list": Verb(partial(_list, kind), f"list {kind.name}", partial(_list_arguments, kind)),
         "show": Verb(partial(_show, kind), f"show {one}", partial(_show_arguments, kind)),
-        "new": Verb(partial(editing.new, kind), f"begin {one}: a file with comments", editing.new_arguments),
+        "new": Verb(partial(_new, kind), f"begin {one}: a file with comments", _new_arguments),
         "edit": Verb(
-            partial(editing.edit, kind),
+            partial(_edit, kind),
             f"edit {one} in $VISUAL or $EDITOR, and take it over",
             partial(_one, kind),
         ),
@@ -93,7 +91,7 @@ def file_of(store: Store, kind: str, id: str) -> Path:
 
 
 def _one(kind: Kind, parser: Parser) -> None:
-    completed(parser.add_argument("id", metavar="ID"), kind.name)
+    completed(parser.add_argument("id", metavar="ID", help="its id"), kind.name)
 
 
 def _list_arguments(kind: Kind, parser: Parser) -> None:
@@ -106,6 +104,14 @@ def _list_arguments(kind: Kind, parser: Parser) -> None:
 def _show_arguments(kind: Kind, parser: Parser) -> None:
     _one(kind, parser)
     parser.add_argument("--yaml", action="store_true", help="give the file as it is")
+
+
+def _new_arguments(parser: Parser) -> None:
+    parser.add_argument("id", metavar="ID", help="names the file: letters, digits, - _ .")
+    parser.add_argument("--name", help="the name (the id)")
+    parser.add_argument("--description", metavar="TEXT", help="what it is for")
+    parser.add_argument("--model", help="the model")
+    parser.add_argument("--from", dest="source", metavar="FILE", help="take over a file, or - for stdin")
 
 
 def _check_arguments(kind: Kind, parser: Parser) -> None:
@@ -158,6 +164,18 @@ def _list(kind: Kind, context: Context) -> None:
     if broken:
         paths = word([file.path for file in broken])
         sys.stderr.write(f"wilk: warning: broken: {one_line(paths)}; `wilk {kind.name} check` tells more\n")
+
+
+def _new(kind: Kind, context: Context) -> int:
+    from wilk.cli import editing
+
+    return editing.new(kind, context)
+
+
+def _edit(kind: Kind, context: Context) -> int:
+    from wilk.cli import editing
+
+    return editing.edit(kind, context)
 
 
 def _show(kind: Kind, context: Context) -> None:

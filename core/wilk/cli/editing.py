@@ -17,18 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from wilk.cli.context import Context
-    from wilk.cli.parsing import Parser
     from wilk.records.definitions import Failure
     from wilk.store import Store
-
-
-def new_arguments(parser: Parser) -> None:
-    """Add what ``new`` takes."""
-    parser.add_argument("id", metavar="ID", help="names the file: letters, digits, - _ .")
-    parser.add_argument("--name", help="the name (the id)")
-    parser.add_argument("--description", metavar="TEXT", help="what it is for")
-    parser.add_argument("--model", help="the model")
-    parser.add_argument("--from", dest="source", metavar="FILE", help="take over a file, or - for stdin")
 
 
 def new(kind: Kind, context: Context) -> int:

@@ -32,12 +32,12 @@ def _list_arguments(parser: Parser) -> None:
 
 
 def _one(parser: Parser) -> None:
-    completed(parser.add_argument("id", metavar="ID"), "groups")
+    completed(parser.add_argument("id", metavar="ID", help="its id"), "groups")
 
 
 def _both(parser: Parser) -> None:
     _one(parser)
-    completed(parser.add_argument("user", metavar="USER"), "users")
+    completed(parser.add_argument("user", metavar="USER", help="the id of the user"), "users")
 
 
 def _add_arguments(parser: Parser) -> None:

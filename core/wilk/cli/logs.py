@@ -4,27 +4,42 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from wilk.cli import text
 
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 
 
-def show(verbose: int) -> logging.Handler:
-    """Show warnings, with 1 what is worth knowing, with 2 everything; give the handler for :func:`hide`."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Formatter(with_traces=verbose > 0))
-    handler.setLevel(_LEVELS[min(verbose, 2)])
-    root = logging.getLogger()
-    if verbose:
-        root.setLevel(handler.level)
-    root.addHandler(handler)
-    return handler
+class Lines:
+    """Shows warnings on stderr until :meth:`close`; with ``verbose`` 1 what is worth knowing, with 2 all."""
+
+    def __init__(self, verbose: int) -> None:
+        self._root = logging.getLogger()
+        self._level = self._root.level
+        self._handler = logging.StreamHandler(sys.stderr)
+        self._handler.setFormatter(_Formatter(with_traces=verbose > 0))
+        self._handler.setLevel(_LEVELS[min(verbose, 2)])
+        self._root.addHandler(self._handler)
+        if verbose:
+            self._root.setLevel(self._handler.level)
+
+    def close(self) -> None:
+        self._root.removeHandler(self._handler)
+        self._root.setLevel(self._level)
 
 
-def hide(handler: logging.Handler) -> None:
-    """Take the handler away again."""
-    logging.getLogger().removeHandler(handler)
+@contextmanager
+def silenced(name: str) -> Iterator[None]:
+    """Let one logger tell nothing but errors for a while."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 class _Formatter(logging.Formatter):

@@ -53,8 +53,10 @@ def _show(context: Context) -> None:
     record = refreshed(context).definitions.get(arguments.kind, arguments.id)
     if out.json:
         out.document(record)
-    else:
+    elif record.definition:
         show_tree(out, record.definition)
+    else:
+        out.note("it is empty")
 
 
 def _history(context: Context) -> None:

@@ -30,7 +30,10 @@ def commands() -> dict[str, Verb]:
 
 
 def _arguments(parser: Parser) -> None:
-    completed(parser.add_argument("id", metavar="ID", nargs="?"), "personas")
+    completed(
+        parser.add_argument("id", metavar="ID", nargs="?", help="its id; left out, the defaults are shown"),
+        "personas",
+    )
 
 
 def _default(context: Context) -> None:

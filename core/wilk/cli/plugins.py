@@ -20,10 +20,11 @@ def commands() -> Verb:
 
 
 def _plugins(context: Context) -> None:
-    import logging
+    from wilk.cli.logs import silenced
 
-    logging.getLogger("wilk.host").setLevel(logging.ERROR)  # what it would warn of stands in the table
-    plugins, out = context.host.plugins(), context.out
+    host, out = context.host, context.out
+    with silenced("wilk.host"):  # what it would warn of stands in the table
+        plugins = host.plugins()
     if out.json:
         out.document(plugins)
         return

@@ -20,7 +20,7 @@ def verb(kind: Kind) -> Verb:
 
 
 def _arguments(kind: Kind, parser: Parser) -> None:
-    completed(parser.add_argument("id", metavar="ID"), kind.name)
+    completed(parser.add_argument("id", metavar="ID", help="its id"), kind.name)
     parser.add_argument(
         "values",
         metavar="NAME=VALUE",

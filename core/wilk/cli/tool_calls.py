@@ -30,7 +30,7 @@ def _list_arguments(parser: Parser) -> None:
 
 
 def _show_arguments(parser: Parser) -> None:
-    parser.add_argument("id", metavar="ID")
+    parser.add_argument("id", metavar="ID", help="its id")
 
 
 def _list(context: Context) -> None:

@@ -30,7 +30,7 @@ def _list_arguments(parser: Parser) -> None:
 
 
 def _one(parser: Parser) -> None:
-    completed(parser.add_argument("id", metavar="ID"), "users")
+    completed(parser.add_argument("id", metavar="ID", help="its id"), "users")
 
 
 def _save_arguments(parser: Parser) -> None:

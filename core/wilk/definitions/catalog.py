@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wilk.contracts import DefinitionKind
-from wilk.definitions.checking import check
-from wilk.definitions.differences import Difference, compare
 from wilk.definitions.known import Known
 from wilk.definitions.places import Place
-from wilk.definitions.saving import Saving
 from wilk.definitions.syncing import Syncing
 from wilk.definitions.tables import Files, Revisions, Table
 from wilk.engine import Engine
 from wilk.errors import NotFound, SettingsError
 from wilk.events import Events
 from wilk.records.definitions import DefinitionFile, Failure, Revision, SyncReport
+
+if TYPE_CHECKING:
+    from wilk.definitions.differences import Difference
+    from wilk.definitions.saving import Saving
 
 
 class Catalog:
@@ -31,11 +33,18 @@ class Catalog:
         self, engine: Engine, events: Events, kinds: Callable[[], Iterable[DefinitionKind]], home: Path | None
     ) -> None:
         self.home = home
+        self._engine = engine
+        self._events = events
         self._known = Known(engine, kinds)
         self._files = Files(engine)
         self._revisions = Revisions(engine)
-        self._saving = Saving(engine, events, self._known, self._files, home, self.sync)
         self._syncing = None if home is None else Syncing(engine, events, self._known, self._files, home)
+
+    @cached_property
+    def _saving(self) -> Saving:
+        from wilk.definitions.saving import Saving  # and PyYAML, which reading records does not need
+
+        return Saving(self._engine, self._events, self._known, self._files, self.home, self.sync)
 
     def places(self) -> Mapping[str, Place]:
         """The place of each kind's files, by the kind's name."""
@@ -67,6 +76,8 @@ class Catalog:
         """
         if self.home is None:
             raise SettingsError("this store has no home folder, so it has no files; open it with home=FOLDER")
+        from wilk.definitions.checking import check
+
         kinds = self.places() if kind is None else [kind]
         return [
             failure
@@ -137,10 +148,12 @@ class Catalog:
 
     def difference(self, kind: str, id: str, old: int | None = None, new: int | None = None) -> Difference:
         """Compare two revisions by number; by default the newest one with the one before it."""
+        from wilk.definitions.differences import compare
+
         revisions = {revision.number: revision for revision in self.history(kind, id)}
         newest = max(revisions) if new is None else new
         oldest = max(newest - 1, 1) if old is None else old
-        for number in (oldest, newest):
+        for number in (newest, oldest):
             if number not in revisions:
                 raise NotFound(
                     "revision", f"{id} {number}", f"there are {min(revisions)} to {max(revisions)}"

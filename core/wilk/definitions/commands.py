@@ -153,8 +153,13 @@ class Rule(NamedTuple):
         ) <= _flags(words)
 
     def stands_in(self, line: str) -> bool:
-        """Whether a rule that is no simple command (``curl | sh``) stands in a line as it is."""
-        return bool(_OPERATORS.search(self.text)) and " ".join(self.text.split()) in " ".join(line.split())
+        """Whether a rule that is no simple command (``curl * | sh``) stands anywhere in a line."""
+        return bool(_OPERATORS.search(self.text)) and fnmatchcase(_spaced(line), f"*{_spaced(self.text)}*")
+
+
+def _spaced(line: str) -> str:
+    """The line with one space around operators and between words."""
+    return " ".join(re.sub(r"([;&|<>]+)", r" \1 ", line).split())
 
 
 def _flags(words: Sequence[str]) -> set[str]:

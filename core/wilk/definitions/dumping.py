@@ -47,7 +47,9 @@ class _PlainDumper(_Dumper):
     """For what cannot stand in a block."""
 
     def text(self, data: str) -> yaml.ScalarNode:
-        return self.represent_scalar("tag:yaml.org,2002:str", data, style='"' if "\n" in data or _BREAKS.search(data) else None)
+        return self.represent_scalar(
+            "tag:yaml.org,2002:str", data, style='"' if "\n" in data or _BREAKS.search(data) else None
+        )
 
 
 _Dumper.add_representer(str, _Dumper.text)

@@ -17,6 +17,7 @@ from wilk.definitions.schema import (
     Integer,
     ListOf,
     MapOf,
+    Nothing,
     Number,
     OneOf,
     Path,
@@ -174,7 +175,9 @@ PROMPT = Section(
         "variables": OneOf(
             (
                 MapOf(
-                    OneOf((_VARIABLE, _TEXT), "a mapping (description, default, required), or a description")
+                    OneOf(
+                        (_VARIABLE, _TEXT, Nothing()), "a mapping (description, default, required), or a text"
+                    )
                 ),
                 ListOf(
                     OneOf(

@@ -6,14 +6,12 @@ import os
 import stat as modes
 import time
 from collections.abc import Callable, Mapping
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from wilk import codec
 from wilk.contracts import DefinitionKind
-from wilk.definitions import reader
-from wilk.definitions.places import Place, Seen, printable, signature
+from wilk.definitions.places import MAX_BYTES, Place, Seen, printable, signature
 from wilk.definitions.tables import File
 from wilk.errors import Invalid, InvalidDefinition
 from wilk.files import check_id
@@ -88,6 +86,8 @@ def read(
         return _failed(seen, path, [f"{path}: cannot be read: {error.strerror}"])
     if data is None:
         return _failed(seen, path, [f"{path}: this is not a file; remove or rename it"])
+    from hashlib import sha256  # and OpenSSL, which a folder without changes does not need
+
     file_hash = sha256(data).hexdigest()
     reading = Reading(path, seen.id, signature(stat), _settled(stat), file_hash)
     if known is not None and known.file_hash == file_hash and _still_holds(known):
@@ -101,6 +101,8 @@ def read(
 
 def parsed(kind: DefinitionKind, id: str, data: bytes, path: str, doubt: Callable[[str], None]) -> Content:
     """Parse and check the bytes of a file; raises InvalidDefinition with every problem."""
+    from wilk.definitions import reader  # and PyYAML, which a folder without changes does not need
+
     definition = reader.parse(data, path)
     problems = list(kind.schema.check(definition))
     if problems:
@@ -131,8 +133,8 @@ def _bytes(path: str) -> tuple[os.stat_result, bytes | None]:
         stat = os.fstat(handle)
         if not modes.S_ISREG(stat.st_mode):
             return stat, None
-        data = os.read(handle, reader.MAX_BYTES + 1)
-        while len(data) <= reader.MAX_BYTES and (more := os.read(handle, reader.MAX_BYTES + 1)):
+        data = os.read(handle, MAX_BYTES + 1)
+        while len(data) <= MAX_BYTES and (more := os.read(handle, MAX_BYTES + 1)):
             data += more
         return stat, data
     finally:

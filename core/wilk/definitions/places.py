@@ -12,6 +12,9 @@ from wilk.contracts import DefinitionKind
 from wilk.errors import Invalid, PluginError
 from wilk.files import check_id
 
+MAX_BYTES = 1 << 20
+"""The most that a definition file may hold."""
+
 _ASIDE = re.compile(r"[.#].*|.*(~|#|\.sw[a-z]|\.bak|\.orig|\.tmp)", re.S | re.I)
 """Names that editors and people give to what is not the file itself."""
 

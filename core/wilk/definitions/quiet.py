@@ -18,8 +18,8 @@ CROWD = 16
 """More changed paths than this are no save in an editor: a checkout, a copy, a removal."""
 
 CROWD_PATIENCE = 5
-"""How many times longer a crowd must be quiet, so that a pause of the copying program does not
-cut it in two."""
+"""How many times longer a crowd must be quiet, and may wait for it, so that a pause of the
+copying program, or a slow disk, does not cut it in two."""
 
 
 class Batch(NamedTuple):
@@ -66,18 +66,17 @@ class Pending:
         """When the changes may be taken, if no more come; None when there are none."""
         if not self:
             return None
-        limit = self._first + BOUND
+        limit = self._limit()
         if self._writing:
             return max(limit, self._not_before)
-        crowd = self._everything or len(self._paths) > CROWD
-        quiet = self._quiet * (CROWD_PATIENCE if crowd else 1)
+        quiet = self._quiet * self._patience()
         if self._held:
             quiet = max(quiet, CONFIRM)
         return max(min(self._last + quiet, limit), self._not_before)
 
     def take(self, now: float) -> Batch:
         """Hand over all changes; those that come later wait anew."""
-        confirmed = self._held or now >= self._first + BOUND
+        confirmed = self._held or now >= self._limit()
         batch = Batch(frozenset(self._paths), self._everything, self._first, confirmed)
         self.clear()
         return batch
@@ -94,6 +93,12 @@ class Pending:
         """Take a batch back that could not be read into the tables, to try again at a time."""
         self._restore(batch)
         self._first = self._last = self._not_before = at
+
+    def _patience(self) -> int:
+        return CROWD_PATIENCE if self._everything or len(self._paths) > CROWD else 1
+
+    def _limit(self) -> float:
+        return self._first + BOUND * self._patience()
 
     def _touch(self, now: float) -> None:
         if not self:

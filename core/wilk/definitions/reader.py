@@ -9,6 +9,7 @@ the text that was written, and a number with a leading zero is an error.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from json import JSONDecodeError
 from typing import Any, NamedTuple
 
 import yaml
@@ -23,11 +24,11 @@ from yaml.events import (
 
 from wilk import codec
 from wilk.contracts import Problem
+from wilk.definitions.places import MAX_BYTES as MAX_BYTES
 from wilk.definitions.scalars import EXPLICIT, NotPlain, plain
 from wilk.definitions.schema import EXPECTED_TEXT, in_words
 from wilk.errors import Invalid, InvalidDefinition
 
-MAX_BYTES = 1 << 20
 MAX_DEPTH = 60
 MAX_ALIASED = 10_000
 """How many values all aliases of one file may stand for together."""
@@ -74,6 +75,9 @@ def parse_json(data: bytes, where: str) -> dict[str, Any]:
     try:
         value = codec.parse(text)
     except Invalid as error:
+        cause = error.__cause__
+        if isinstance(cause, JSONDecodeError):
+            raise InvalidDefinition([f"{where}:{cause.lineno}:{cause.colno}: {cause.msg}"]) from error
         raise InvalidDefinition([f"{where}: {error}"]) from error
     return _mapping(value, where)
 

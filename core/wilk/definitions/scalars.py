@@ -61,9 +61,10 @@ def _integer(text: str) -> int | str:
     if body[:2].lower() in ("0b", "0x"):
         return int(digits, 0)
     if len(body) > 1 and body[0] == "0":
-        octal = f"the number {int(digits, 8)} to some readers and " if not set(body) & set("89") else ""
+        octal, decimal = int(digits, 8), int(digits)
         raise NotPlain(
-            f"{text} is {octal}{int(digits)} to others; write it without the leading 0, or as '{text}'"
+            f"{text} is the number {octal} to some readers and {decimal} to others; "
+            f"write it without the leading 0, or as '{text}'"
         )
     return int(digits)
 

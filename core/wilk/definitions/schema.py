@@ -35,6 +35,15 @@ class Anything:
 
 
 @dataclass(frozen=True)
+class Nothing:
+    """Takes a key without a value."""
+
+    def check(self, value: Any, path: Path = ()) -> Iterator[Problem]:
+        if value is not None:
+            yield Problem(path, f"expected nothing, found {in_words(value)}")
+
+
+@dataclass(frozen=True)
 class Text:
     """Takes text; with ``filled``, only text that is not blank.
 

@@ -114,7 +114,7 @@ class Syncing:
             if before is not None and (taken or reading.same):
                 if reading.settled:
                     files.append(before._replace(stat=reading.stat))
-            elif reading.stat is not None and self._has_changed(reading):
+            elif reading.file_hash is not None and self._has_changed(reading):
                 moved = True
             else:
                 fresh.append((place, reading))

@@ -269,7 +269,7 @@ class Watcher:
             self._report(report)
 
     def _report(self, report: SyncReport) -> None:
-        if self._on_report is None or not (report.changes or report.failures):
+        if self._on_report is None or not (report.changes or report.failures or report.parsed):
             return
         try:
             self._on_report(report)

@@ -80,7 +80,7 @@ def _yaml(before: bytes, definition: Mapping[str, Any], schema: SchemaNode, path
     if text:
         edit = _editor()
         if edit is not None:
-            with suppress(ValueError):
+            with suppress(ValueError, LookupError):  # to YAML 1.2 some keys are numbers
                 yield edit(text, held, definition)
         with suppress(patching.NotPossible):
             yield patching.patch(text, held, definition)

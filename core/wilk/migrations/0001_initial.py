@@ -12,9 +12,14 @@ from peewee import (
     FloatField,
     ForeignKeyField,
     IntegerField,
-    Model,
     TextField,
 )
+from peewee import Model as PeeweeModel
+
+
+class Model(PeeweeModel):
+    class Meta:
+        legacy_table_names = False
 
 
 class Json(TextField):

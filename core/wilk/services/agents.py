@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wilk.definitions import templates
-from wilk.definitions.permissions import Permissions
 from wilk.errors import Invalid
 from wilk.files import inside
 from wilk.records.definitions import Agent
 from wilk.services.definitions import Records
+
+if TYPE_CHECKING:
+    from wilk.definitions.permissions import Permissions
 
 
 class Agents(Records[Agent]):
@@ -33,6 +35,8 @@ class Agents(Records[Agent]):
 
         By default that is the current directory. Raises NotFound.
         """
+        from wilk.definitions.permissions import Permissions
+
         return Permissions.of(self.get(id).definition, root=root)
 
     def render(self, id: str, /, **variables: Any) -> str:

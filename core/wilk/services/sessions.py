@@ -16,7 +16,6 @@ from wilk.models.base import fields_of
 from wilk.models.conversation import Message as MessageModel
 from wilk.models.conversation import Session as SessionModel
 from wilk.models.conversation import ToolCall as ToolCallModel
-from wilk.models.definitions import Persona as PersonaModel
 from wilk.models.people import Group as GroupModel
 from wilk.models.people import User as UserModel
 from wilk.models.statements import param
@@ -292,6 +291,8 @@ class Sessions:
             _check_exists(self._engine, GroupModel, "group", group)
         if persona is None:
             return None
+        from wilk.models.definitions import Persona as PersonaModel  # rarely asked for, slow to make
+
         row = self._engine.row(
             PersonaModel.select(PersonaModel.default_model).where(
                 PersonaModel.id == persona, PersonaModel.archived_at.is_null()

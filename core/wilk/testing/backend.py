@@ -339,7 +339,9 @@ class BackendSuite:
         store.messages.append(session, "user", "今日は良い天気です")
         assert len(store.messages.search("天気")) == 1
 
-    @pytest.mark.parametrize("text", ['"', "'", "a AND", "NOT", "(", "text:", "*", "%", "a-b", "\0", "\\", ""])
+    @pytest.mark.parametrize(
+        "text", ['"', "'", "a AND", "NOT", "(", "text:", "*", "%", "a-b", "\0", "\\", ""]
+    )
     def test_any_input_is_a_valid_search(self, text: str, store: Store, session: str) -> None:
         store.messages.append(session, "user", "nothing like it")
         assert len(store.messages.search(text)) <= 1
@@ -393,7 +395,12 @@ class BackendSuite:
             reader._engine.run(SessionModel.delete())
 
     def test_it_makes_backups_if_that_is_promised(
-        self, backend: Backend, url: str, settings: Mapping[str, Any], store: Store, has: Callable[[str], bool]
+        self,
+        backend: Backend,
+        url: str,
+        settings: Mapping[str, Any],
+        store: Store,
+        has: Callable[[str], bool],
     ) -> None:
         store.sessions.create()
         opened: Opened = backend.open(url, Settings(url=url, **settings))

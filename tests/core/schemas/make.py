@@ -49,7 +49,9 @@ def fill(store: wilk.Store) -> None:
     store.agents.save("gone", {"name": "Gone"})
     store.agents.remove("gone")
     store.prompts.save("review", {"name": "Review", "user_template": "Review {code}."})
-    store.personas.save("wolf", {"name": "Wolf", "prompt": "You are a wolf.", "category": "play", "default": True})
+    store.personas.save(
+        "wolf", {"name": "Wolf", "prompt": "You are a wolf.", "category": "play", "default": True}
+    )
     store.presets.save("calm", {"name": "Calm", "model": "gpt-4", "parameters": {"temperature": 0.2}})
     store.definitions.save("mcp-servers", {"mcpServers": {"files": {"command": "serve"}}})
     store.users.save("ada", name="Ada", email="ada@example.org", external_id="e-1", metadata={"n": 2**70})
@@ -61,7 +63,8 @@ def fill(store: wilk.Store) -> None:
     )  # fmt: skip
     store.messages.append("talk", "user", "What is a wolf?", id="m1", key="k1")
     store.messages.append(
-        "talk", "critic", "a\0b \ud800", id="m2", parts=[{"$wilk": 1}], agent="coder", model="gpt-4", tokens=7,
+        "talk", "critic", "a\0b \ud800", id="m2",
+        parts=[{"$wilk": 1}], agent="coder", model="gpt-4", tokens=7,
         importance=0.25, interaction="i1", parent="m1", metadata={"a": [1, None]},
     )  # fmt: skip
     call = store.tool_calls.start("talk", "search", {"q": "wolf"}, message="m2", call_id="c1", agent="coder")
