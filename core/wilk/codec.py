@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from hashlib import sha256
 from typing import Any
 
 import orjson
@@ -62,6 +61,8 @@ def canonical(value: Any) -> bytes:
 
 def content_hash(value: Any) -> str:
     """SHA-256 of the canonical form, in hexadecimal."""
+    from hashlib import sha256  # brings OpenSSL along, which readers do without
+
     return sha256(canonical(value)).hexdigest()
 
 
