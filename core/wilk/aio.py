@@ -22,7 +22,7 @@ from functools import partial, update_wrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
-from wilk.errors import Busy, Closed, ReadOnly
+from wilk.errors import Busy, Closed
 from wilk.services.agents import Agents
 from wilk.services.archive import Archive
 from wilk.services.definitions import Definitions

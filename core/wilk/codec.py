@@ -14,7 +14,6 @@ import json
 import math
 from collections.abc import Mapping
 from enum import Enum
-from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
@@ -64,6 +63,8 @@ def canonical(value: Any) -> bytes:
 
 def content_hash(value: Any) -> str:
     """SHA-256 of the canonical form, in hexadecimal."""
+    from hashlib import sha256  # brings OpenSSL along, which readers do without
+
     return sha256(canonical(value)).hexdigest()
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from peewee import Database, Model
 
+    from wilk.models.statements import Statement
     from wilk.settings import Settings
     from wilk.store import Store
 
@@ -40,19 +41,30 @@ class FullText(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """An open backend: a Peewee database, and how a store must behave on it.
+    """An open backend, and how a store must behave on it.
+
+    Either ``database``, a Peewee database that opens its own connections, or ``connect`` and
+    ``attach``: ``connect()`` opens a DB-API connection for the calling thread, ``attach(connection)``
+    makes a Peewee database over the connections that ``connection()`` gives (it neither opens nor
+    closes any), and ``error`` is the base of the driver's errors. With the second way Peewee is
+    imported only by verbs that build queries.
 
     ``writers``: how many writing transactions may run at once in one process.
     ``shared``: True when all threads share one connection, so that reads queue as well.
+    ``statements``: SQL that was compiled from the models beforehand, by name.
     ``migration_lock``: a context manager that lets one process at a time migrate.
     ``backup``: copies the database before its schema changes and returns what was written, or
     None where the engine has its own way.
     """
 
-    database: Database
+    database: Database | None = None
+    connect: Callable[[], Any] | None = None
+    attach: Callable[[Callable[[], Any]], Database] | None = None
+    error: type[Exception] = Exception
     writers: int = 1
     shared: bool = False
     full_text: FullText | None = None
+    statements: Callable[[], Mapping[str, Statement]] | None = None
     migration_lock: Callable[[], AbstractContextManager[Any]] | None = None
     backup: Callable[[str], Path | None] | None = None
 
@@ -61,14 +73,15 @@ class Opened:
 class Backend:
     """A kind of database, offered by ``register_backends``.
 
-    ``open(url, settings)`` imports its driver, and returns an :class:`Opened`.
+    ``open(url, settings)`` imports its driver, and returns an :class:`Opened`, or simply a Peewee
+    database.
     ``capabilities`` is any of: ``persistent`` (outlives the process), ``processes`` (several at
     once), ``readonly``, ``full-text``, ``backup``. What is declared is tested by
     ``wilk.testing.BackendSuite``, and so is what is not.
     """
 
     scheme: str
-    open: Callable[[str, Settings], Opened]
+    open: Callable[[str, Settings], Opened | Database]
     capabilities: Collection[str] = frozenset()
     summary: str = ""
 

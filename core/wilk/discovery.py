@@ -14,9 +14,9 @@ import os
 import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 GROUP = "wilk"
 _FORMAT = 1
@@ -175,8 +175,10 @@ def _distributions(folder: str) -> list[list[Any]]:
 
 
 def _key() -> str:
+    """Tells environments apart in the cache folder. Two that share a key by chance share nothing
+    else: the state of the search path is compared as well."""
     names = "\0".join([sys.version, sys.prefix, *sys.path])
-    return sha256(names.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return f"{crc32(names.encode('utf-8', 'surrogateescape')):08x}"
 
 
 def _cache_folder() -> Path | None:

@@ -1,33 +1,39 @@
 """A store's database and its one transaction seam: begin, commit, roll back, and what follows.
 
 Nothing else in wilk begins or ends a transaction. Services run Peewee queries through
-:meth:`Engine.rows`, :meth:`Engine.row` and :meth:`Engine.run`, and hot ones as compiled
-statements through :meth:`Engine.execute`.
+:meth:`Engine.select` and :meth:`Engine.run`, and the ones that run often as compiled statements
+through :meth:`Engine.fetch` and :meth:`Engine.execute`.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
-from typing import Any
-
-import peewee
+from typing import TYPE_CHECKING, Any
 
 from wilk.clock import Clock
+from wilk.connections import connections
 from wilk.contracts import Opened
-from wilk.errors import BackendError, Busy, Closed, Conflict, Invalid, ReadOnly
-from wilk.models.base import bound
+from wilk.errors import BackendError, Busy, Closed, Conflict, Invalid, ReadOnly, WilkError
+from wilk.models.binding import bound
 from wilk.models.statements import Statement, compiled
 
+if TYPE_CHECKING:
+    from peewee import Database
 
-# What a driver raises about a value before the engine sees it is no peewee exception.
-_REFUSED = (peewee.PeeweeException, UnicodeEncodeError, OverflowError)
+statements_logger = logging.getLogger("wilk.statements")
+
+Rows = list[tuple[Any, ...]]
+"""Rows as the engine holds them: JSON as text, times as microseconds."""
+
+# What a driver raises about a value before the engine sees it is no error of the database's.
+_VALUE_ERRORS = (UnicodeEncodeError, OverflowError)
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
-_inherited: list[Any] = []
 
 
 class _Local(threading.local):
@@ -44,23 +50,30 @@ class _Local(threading.local):
 class Engine:
     """An open database with its transaction seam, shared by all services of one store."""
 
-    def __init__(self, opened: Opened, clock: Clock, *, timeout: float, readonly: bool) -> None:
-        self.database = opened.database
+    def __init__(
+        self, opened: Opened, clock: Clock, *, timeout: float, readonly: bool, verbose: bool = False
+    ) -> None:
         self.full_text = opened.full_text
         self.clock = clock
         self.timeout = timeout
         self.readonly = readonly
         self.writers = opened.writers
         self.shared = opened.shared
+        self._connections = connections(opened)
         self._local = _Local()
         self._writer = threading.BoundedSemaphore(opened.writers)
         # With one connection for all threads, whoever is in a transaction has it to itself.
-        self._connection: AbstractContextManager[Any] = threading.RLock() if opened.shared else nullcontext()
+        self._turn: AbstractContextManager[Any] = threading.RLock() if opened.shared else nullcontext()
+        self._prepared = opened.statements
         self._statements: dict[str, Statement] = {}
+        self._verbose = verbose
         self._closed = False
-        # Weak: the connection of a thread that has ended goes with the thread.
-        self._connections: weakref.WeakSet[Any] = weakref.WeakSet()
         _engines.add(self)
+
+    @property
+    def database(self) -> Database:
+        """The Peewee database. Asking for it imports Peewee."""
+        return self._connections.database
 
     # -- transactions ---------------------------------------------------------------------
 
@@ -94,87 +107,108 @@ class Engine:
         """The compiled form of the query that ``build`` makes, kept under ``name``."""
         found = self._statements.get(name)
         if found is None:
-            found = self._statements[name] = compiled(self.database, build())
+            found = None if self._prepared is None else self._prepared().get(name)
+            found = self._statements[name] = found or compiled(self.database, build())
         return found
 
-    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    def fetch(self, name: str, build: Callable[[], Any], parameters: Sequence[Any] = ()) -> Rows:
+        """Run the compiled form of a query, and fetch all that it gives."""
+        return self.execute(self.statement(name, build).sql, parameters)
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
         """Run SQL and fetch all that it gives. Driver errors come back as wilk's, with cause."""
         try:
-            with self._connection:
-                rows: list[tuple[Any, ...]] = self._cursor(sql, parameters).fetchall()
-                return rows
-        except _REFUSED as error:
+            with self._turn:
+                cursor = self._cursor(sql, parameters)
+                return cursor.fetchall() if cursor.description is not None else []
+        except (*self._connections.errors, *_VALUE_ERRORS) as error:
             raise self.translated(error) from error
 
     def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run one statement over many rows of parameters, inside the caller's transaction."""
         try:
-            with self._connection:
+            with self._turn:
                 self._check_open()
-                with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
-                    self.database.cursor().executemany(sql, rows)
-        except _REFUSED as error:
+                if self._verbose:
+                    statements_logger.debug("%s; %d rows", sql, len(rows))
+                self._connections.raw_cursor().executemany(sql, rows)
+        except WilkError:
+            raise
+        except Exception as error:
+            if not _from_driver(error):
+                raise
             raise self.translated(error) from error
 
-    def rows(self, query: Any) -> list[tuple[Any, ...]]:
-        """Run a Peewee query and return its rows as tuples of Python values."""
+    def select(self, query: Any) -> Rows:
+        """Run a Peewee query, and fetch its rows as the engine holds them."""
+        return self.execute(*self._parsed(query))
+
+    def rows(self, query: Any) -> Rows:
+        """Run a Peewee query, and return its rows as tuples of Python values."""
         try:
-            with self._connection:
+            with self._turn:
                 self._check_open()
                 return list(query.tuples().execute(self.database))
-        except _REFUSED as error:
+        except WilkError:
+            raise
+        except Exception as error:
+            if not _from_driver(error):
+                raise
             raise self.translated(error) from error
 
     def row(self, query: Any) -> tuple[Any, ...] | None:
-        """Run a Peewee query and return its first row, or None."""
+        """Run a Peewee query, and return its first row as Python values, or None."""
         rows = self.rows(query)
         return rows[0] if rows else None
 
     def run(self, query: Any) -> int:
-        """Run an INSERT, UPDATE or DELETE and return how many rows it changed."""
+        """Run an INSERT, UPDATE or DELETE, and return how many rows it changed."""
+        sql, parameters = self._parsed(query)
         try:
-            with self._connection:
-                self._check_open()
-                sql, parameters = self.database.get_sql_context().parse(query)
+            with self._turn:
                 count: int = self._cursor(sql, parameters).rowcount
                 return count
-        except _REFUSED as error:
+        except (*self._connections.errors, *_VALUE_ERRORS) as error:
             raise self.translated(error) from error
 
     def reading(self) -> AbstractContextManager[None]:
         """Bind the models to this store for a block that only reads."""
         return _Reading(self)
 
+    def _cursor(self, sql: str, parameters: Sequence[Any]) -> Any:
+        if self._closed:
+            self._check_open()
+        if self._verbose:
+            statements_logger.debug("%s; %d values", sql, len(parameters))
+        return self._connections.cursor(sql, parameters)
+
+    def _parsed(self, query: Any) -> tuple[str, list[Any]]:
+        self._check_open()
+        sql, parameters = self.database.get_sql_context().parse(query)
+        return sql, parameters
+
     # -- life -----------------------------------------------------------------------------
 
     def close(self) -> None:
         """Close the connections of every thread. The engine cannot be used afterwards."""
-        if self._closed:
-            return
-        self._closed = True
-        for connection in list(self._connections):
-            connection.close()
-        self.database.dispose()
+        if not self._closed:
+            self._closed = True
+            self._connections.close()
 
     def release(self) -> None:
         """Close the calling thread's own connection; for threads that end before the store."""
-        if self.shared or self.database.is_closed():
-            return
-        self._connections.discard(self.database.connection())
-        self.database.close()
+        self._connections.release()
 
     def connect(self) -> None:
-        """Open the calling thread's connection, remembered so that :meth:`close` can end it."""
+        """Open the calling thread's connection, if it is not open."""
         self._check_open()
-        if self.database.is_closed():
-            try:
-                self.database.connect()
-            except peewee.PeeweeException as error:
-                raise self.translated(error) from error
-            self._connections.add(self.database.connection())
+        try:
+            self._connections.ensure()
+        except self._connections.errors as error:
+            raise self.translated(error) from error
 
     def translated(self, error: Exception) -> Exception:
-        """Turn a driver's error, as Peewee wraps it, into one of wilk's."""
+        """Turn a driver's error, or the same as Peewee wraps it, into one of wilk's."""
         text = str(error)
         lowered = text.lower()
         if self._closed:
@@ -183,18 +217,13 @@ class Engine:
             return Invalid(f"{error.object!r}: text with a lone surrogate can only be kept in text, parts and metadata")
         if isinstance(error, OverflowError):
             return Invalid("a number is out of range: whole numbers of 64 bits are wanted")
-        if isinstance(error, peewee.IntegrityError):
+        if "IntegrityError" in _kinds(error):
             return Conflict(f"the database refused the change: {text}")
         if "locked" in lowered or "busy" in lowered:
             return Busy(f"another process held the store for over {self.timeout:g} s; try again")
         if "readonly" in lowered or "read-only" in lowered:
             return ReadOnly(f"the store cannot be written: {text}; open it without readonly, or check its mode")
         return BackendError(f"{type(error).__name__}: {text}")
-
-    def _cursor(self, sql: str, parameters: Sequence[Any]) -> Any:
-        if self.database.is_closed():
-            self.connect()
-        return self.database.execute_sql(sql, parameters)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -213,13 +242,11 @@ class Engine:
 
     def _after_fork(self) -> None:
         """Leave the parent's connections alone in a forked child; it opens its own."""
-        _inherited.extend(self._connections)
-        self._connections = weakref.WeakSet()
-        self.database.dispose()
+        self._connections.abandon()
         self._local = _Local()
         self._writer = threading.BoundedSemaphore(self.writers)
         if self.shared:
-            self._connection = threading.RLock()
+            self._turn = threading.RLock()
 
 
 class Transaction:
@@ -248,13 +275,12 @@ class Transaction:
                     f"another writer in this process held the store for over {engine.timeout:g} s; "
                     "is a transaction left open, or waiting for this one?"
                 )
-            engine._connection.__enter__()
+            engine._turn.__enter__()
             try:
-                if engine.database.is_closed():
-                    engine.connect()
+                engine.connect()
                 self._begin()
             except BaseException:
-                engine._connection.__exit__(None, None, None)
+                engine._turn.__exit__(None, None, None)
                 engine._writer.release()
                 raise
             local.token = bound.set(engine.database)
@@ -271,7 +297,7 @@ class Transaction:
             self._inner.__exit__(kind, error, trace)
             committed = error is None
         except Exception as failure:
-            if not engine._closed and not isinstance(failure, peewee.PeeweeException):
+            if not engine._closed and not _from_driver(failure):
                 raise
             if error is None:
                 raise engine.translated(failure) from failure
@@ -284,7 +310,7 @@ class Transaction:
             if local.depth == 0:
                 local.undone = False
                 bound.reset(local.token)
-                engine._connection.__exit__(None, None, None)
+                engine._turn.__exit__(None, None, None)
                 engine._writer.release()
         if committed and local.depth == 0 and local.after:
             actions, local.after = local.after, []
@@ -296,7 +322,9 @@ class Transaction:
         self._inner = database.atomic()
         try:
             self._inner.__enter__()
-        except peewee.PeeweeException as error:
+        except Exception as error:
+            if not _from_driver(error):
+                raise
             raise self._engine.translated(error) from error
 
 
@@ -310,13 +338,23 @@ class _Reading:
         self._token: Any = None
 
     def __enter__(self) -> None:
-        self._engine._connection.__enter__()
+        self._engine._turn.__enter__()
         self._engine.connect()
         self._token = bound.set(self._engine.database)
 
     def __exit__(self, *failure: object) -> None:
         bound.reset(self._token)
-        self._engine._connection.__exit__(None, None, None)
+        self._engine._turn.__exit__(None, None, None)
+
+
+def _kinds(error: Exception) -> set[str]:
+    """The names of an error's classes: DB-API drivers and Peewee have the same ones."""
+    return {kind.__name__ for kind in type(error).__mro__}
+
+
+def _from_driver(error: Exception) -> bool:
+    """Whether an error is the database's, by the names that DB-API gives (PEP 249)."""
+    return isinstance(error, _VALUE_ERRORS) or bool(_kinds(error) & {"DatabaseError", "InterfaceError"})
 
 
 def _forking() -> None:

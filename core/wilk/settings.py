@@ -187,7 +187,7 @@ SETTINGS = (
     Setting("timeout", _seconds, "seconds from 0 to 86400", "how long to wait for another writer"),
     Setting("journal_mode", _one_of(*JOURNAL_MODES), " or ".join(JOURNAL_MODES),
             "SQLite's journal; delete for network file systems"),
-    Setting("verbose", _flag, "true or false", "log every statement (logger peewee, level DEBUG)"),
+    Setting("verbose", _flag, "true or false", "log every statement, without its values (logger wilk.statements, level DEBUG)"),
     Setting("disabled_plugins", _names, "a list of names", "plugins or distributions to leave alone"),
     Setting("choose", _mapping, "a mapping", "which distribution wins a clash, e.g. backends.sqlite: wilk-x"),
     Setting("tokenizer", _text, "a name", "heuristic, the name of an installed one, or auto"),

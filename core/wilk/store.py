@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from wilk import settings as settings_module
 from wilk.clock import Clock
+from wilk.contracts import Opened
 from wilk.engine import Engine, Transaction
 from wilk.errors import SettingsError
 from wilk.events import Events
@@ -21,7 +22,7 @@ from wilk.migrations import runner
 from wilk.settings import Settings
 
 if TYPE_CHECKING:
-    from wilk.contracts import Opened, Tokenizer
+    from wilk.contracts import Tokenizer
     from wilk.definitions.catalog import Catalog
     from wilk.definitions.watcher import Watcher
     from wilk.records.definitions import SyncReport
@@ -65,7 +66,11 @@ def open_store(
         host = Host(disabled=settings.disabled_plugins, prefer=settings.choose)
     backend = host.backend(_scheme(settings.url))
     opened = backend.open(settings.url, settings)
-    engine = Engine(opened, clock or Clock(), timeout=settings.timeout, readonly=settings.readonly)
+    if not isinstance(opened, Opened):
+        opened = Opened(opened)
+    engine = Engine(
+        opened, clock or Clock(), timeout=settings.timeout, readonly=settings.readonly, verbose=settings.verbose
+    )
     try:
         return Store(settings, host, engine, opened)
     except BaseException:
@@ -89,7 +94,7 @@ class Store:
         self._watchers: weakref.WeakSet[Watcher] = weakref.WeakSet()
         self._closed = False
         if settings.verbose:
-            logging.getLogger("peewee").setLevel(logging.DEBUG)
+            logging.getLogger("wilk.statements").setLevel(logging.DEBUG)
         runner.migrate(engine, opened, host.model_sets())
         host.store_opened(self)
 

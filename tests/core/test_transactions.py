@@ -340,7 +340,7 @@ class TestThreads:
             thread = threading.Thread(target=store.sessions.list)
             thread.start()
             thread.join()
-        assert len(store._engine._connections) <= 1
+        assert len(store._engine._connections._open) <= 1
 
     @pytest.mark.usefixtures("hurried")
     def test_that_wait_too_long_for_each_other_hear_busy(self, home: Path) -> None:

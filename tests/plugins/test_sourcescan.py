@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -150,41 +151,46 @@ def test_a_package_is_not_imported_to_find_what_is_in_it(tmp_path: Path, monkeyp
 
 NAMES = st.sampled_from(["after_save", "after_delete", "register_backends", "register_commands", "helper"])
 MARKERS = st.sampled_from(
-    ["@hookimpl", "@hookimpl(trylast=True)", "@wilk.hookimpl", "@impl", "@w.hookimpl", "@mark", "@same", ""]
-)
-BODIES = st.sampled_from(
     [
-        "return []",
-        "yield Backend('a', None)",
-        "yield wilk.Backend(scheme='b', open=None)",
-        "yield Command('c', '', None, None)",
-        "yield Backend(NAME, None)",
-        "yield from more()",
-        "if NAME: yield Backend('d', None)",
-        "return [Backend('e', None), Backend('f', None)]",
+        *["@hookimpl", "@hookimpl(trylast=True)", "@wilk.hookimpl", "@impl", "@w.hookimpl"] * 3,
+        "@mark",
+        "@same",
+        "@hookimpl\n@same",
+        "",
     ]
 )
+OFFERING = [
+    *["return []", "yield {}('a', *REST)", "yield wilk.{}('b', *REST)", "if NAME: yield {}('d', *REST)"] * 3,
+    "return [{}('e', *REST), {}('f', *REST)]",
+    "for _ in REST[:1]: yield {}('g', *REST)",
+    "yield {}(NAME, *REST)",
+    "yield from more({})",
+    "return more({})",
+]
+KINDS = {"register_backends": "Backend", "register_commands": "Command"}
 IMPORTS = """
 import wilk
 import wilk as w
 from wilk import Backend, Command, hookimpl
 from wilk import hookimpl as impl
 
-NAME = "computed"
+NAME, REST = "computed", (None, None, None)
 
 def same(function):
     return function
 
 mark = same
 
-def more():
-    yield Backend("more", None)
+def more(kind):
+    yield kind("more", *REST)
 """
 
 
 @st.composite
 def functions(draw) -> str:
-    return f"{draw(MARKERS)}\ndef {draw(NAMES)}():\n    {draw(BODIES)}\n"
+    name = draw(NAMES)
+    body = draw(st.sampled_from(OFFERING)).replace("{}", KINDS[name]) if name in KINDS else "return"
+    return f"{draw(MARKERS)}\ndef {name}():\n    {body}\n"
 
 
 @st.composite
@@ -195,21 +201,19 @@ def statements(draw) -> str:
     return draw(
         st.sampled_from(
             [
-                text,
-                text,
-                text,
+                *[text] * 8,
                 f"if NAME:\n    {indented}",
                 f"if not NAME:\n    {indented}",
                 f"try:\n    {indented}\nfinally:\n    pass",
                 f"class Holder:\n    {indented}",
                 f"{name} = None",
-                f"{name} = hookimpl(more)",
+                f"{name} = hookimpl(same)",
                 f"globals().pop({name!r}, None)",
                 f"if {name!r} in globals(): hookimpl(globals()[{name!r}])",
                 f"from scanned_helper import {name}",
                 "from scanned_helper import *",
                 "hookimpl = same",
-                "Backend = more",
+                "Backend = Command",
             ]
         )
     )
@@ -245,12 +249,10 @@ def test_what_is_said_is_what_an_import_shows(
 
 def imported() -> tuple[list[str], dict[str, list[str]]] | None:
     """The hooks and offers of the module, or None when it is no sound plugin."""
-    import scanned
-
     host = wilk.Host(entry_points=False)
     try:
-        host.register(scanned, "scanned")
-    except wilk.PluginError:
+        host.register(import_module("scanned"), "scanned")
+    except (wilk.PluginError, NameError, TypeError):
         return None
     hooks = sorted(host.plugins(load=False)[0].hooks)
     (info,) = host.plugins()

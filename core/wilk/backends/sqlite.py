@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +18,7 @@ from wilk.contracts import Backend, Opened
 from wilk.errors import BackendError, Busy, NotFound, SettingsError
 from wilk.files import private_folder
 from wilk.hookspecs import hookimpl
+from wilk.models.statements import Statement
 from wilk.settings import check
 
 if TYPE_CHECKING:
@@ -49,8 +53,6 @@ def open_sqlite(url: str, settings: Settings) -> Opened:
     Query parameters go before settings: ``?journal_mode=delete&timeout=5&readonly=1``. A new
     file and its folder are private to their owner.
     """
-    from peewee import SqliteDatabase  # drivers are imported when opened
-
     path, options = _parse(url)
     if unknown := sorted(options.keys() - _OPTIONS):
         raise SettingsError(f"{url}: unknown option {', '.join(unknown)}; known: {', '.join(_OPTIONS)}")
@@ -58,34 +60,74 @@ def open_sqlite(url: str, settings: Settings) -> Opened:
     timeout: float = chosen.get("timeout", settings.timeout)
     journal: str = chosen.get("journal_mode", settings.journal_mode)
     readonly: bool = chosen.get("readonly", settings.readonly)
-    connect: dict[str, Any] = {"factory": _Connection, "check_same_thread": False, "cached_statements": 256}
-    pragmas: list[tuple[str, Any]] = [("foreign_keys", 1), ("synchronous", "normal")]
+    pragmas = ["foreign_keys = 1", "synchronous = normal"]
     if path == MEMORY:
         # Every connection to :memory: is a database of its own, so all threads share one.
-        database = SqliteDatabase(
-            MEMORY, pragmas=pragmas, timeout=timeout, lock_type="IMMEDIATE", thread_safe=False, **connect
-        )
-        return Opened(database, shared=True, full_text=FTS5())
+        return _opened(lambda: _connect(MEMORY, timeout, pragmas), timeout, shared=True)
     file = Path(path).expanduser().absolute()
     if readonly:
         if not file.exists():
             raise NotFound("database file", str(file), "open it without readonly once to make it")
-        database = SqliteDatabase(
-            f"{file.as_uri()}?mode=ro", pragmas=pragmas, timeout=timeout, uri=True, **connect
-        )
-        return Opened(database, full_text=FTS5())
+        return _opened(lambda: _connect(f"{file.as_uri()}?mode=ro", timeout, pragmas), timeout)
     _private_file(file)
     lock = file.with_name(file.name + ".lock")
     _set_journal(file, journal, lock, timeout)
     if journal in ("truncate", "persist"):  # not kept in the file, so each connection says it
-        pragmas.append(("journal_mode", journal))
-    database = SqliteDatabase(str(file), pragmas=pragmas, timeout=timeout, lock_type="IMMEDIATE", **connect)
-    return Opened(
-        database,
-        full_text=FTS5(),
+        pragmas.append(f"journal_mode = {journal}")
+    return replace(
+        _opened(lambda: _connect(str(file), timeout, pragmas), timeout),
         migration_lock=lambda: _exclusive(lock, timeout),
         backup=lambda label: _backup(file, label),
     )
+
+
+def _opened(connect: Callable[[], sqlite3.Connection], timeout: float, *, shared: bool = False) -> Opened:
+    return Opened(
+        connect=connect,
+        attach=lambda connection: _attached(connection, shared=shared),
+        error=sqlite3.Error,
+        shared=shared,
+        full_text=FTS5(),
+        statements=_statements,
+    )
+
+
+def _connect(path: str, timeout: float, pragmas: list[str]) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        path,
+        timeout=timeout,
+        isolation_level=None,
+        check_same_thread=False,  # the store closes the connections of all threads
+        cached_statements=256,
+        factory=_Connection,
+        uri=path.startswith("file:"),
+    )
+    for pragma in pragmas:
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+def _attached(connection: Callable[[], sqlite3.Connection], *, shared: bool) -> Database:
+    """A Peewee database over connections that the store opens and closes."""
+    from peewee import SqliteDatabase
+
+    class Attached(SqliteDatabase):
+        def _connect(self) -> sqlite3.Connection:
+            opened = connection()
+            self._add_conn_hooks(opened)
+            return opened
+
+        def _close(self, conn: sqlite3.Connection) -> None:
+            """The store's connections are not Peewee's to close."""
+
+    return Attached("(attached)", lock_type="IMMEDIATE", thread_safe=not shared)
+
+
+@cache
+def _statements() -> dict[str, Statement]:
+    """The statements that ``tools/freeze_statements.py`` compiled from the models."""
+    kept = json.loads(Path(__file__).with_name("sqlite_statements.json").read_bytes())
+    return {name: Statement(sql, tuple(names)) for name, (sql, names) in kept.items()}
 
 
 def _parse(url: str) -> tuple[str, dict[str, str]]:

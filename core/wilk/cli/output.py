@@ -130,9 +130,7 @@ class Output:
 
     def _as_utf8(self) -> None:
         """JSON is UTF-8 whatever the locale says."""
-        if getattr(self.stream, "encoding", "utf-8").lower() != "utf-8" and hasattr(
-            self.stream, "reconfigure"
-        ):
+        if hasattr(self.stream, "reconfigure"):
             self.stream.reconfigure(encoding="utf-8")
 
     def _write(self, line: str) -> None:

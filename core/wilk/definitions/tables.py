@@ -15,7 +15,8 @@ from wilk.clock import to_datetime
 from wilk.contracts import DefinitionKind
 from wilk.engine import Engine
 from wilk.models import definitions as models
-from wilk.models.base import JsonField, fields_of
+from wilk.models import fields_of
+from wilk.models.base import JsonField
 from wilk.models.statements import Statement, param
 from wilk.records import definitions as records
 

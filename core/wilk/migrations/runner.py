@@ -7,11 +7,9 @@ from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
 
-import peewee
-
 from wilk.contracts import ModelSet, Opened
 from wilk.engine import Engine
-from wilk.errors import SchemaError
+from wilk.errors import BackendError, SchemaError
 
 FOLDER = Path(__file__).parent
 TABLE = "wilk_migrations"
@@ -73,15 +71,17 @@ def _run(engine: Engine, opened: Opened, folder: Path, table: str) -> list[str]:
 
 def _applied(engine: Engine, table: str) -> set[str] | None:
     """The names recorded in a migration table, or None when there is no such table."""
-    engine.connect()
+    query = f'SELECT name FROM "{table}"'  # noqa: S608 (own name)
     try:
-        rows = engine.database.execute_sql(f'SELECT name FROM "{table}"').fetchall()  # noqa: S608 (own name)
-    except (peewee.OperationalError, peewee.ProgrammingError) as error:
-        if engine.database.table_exists(table):
-            raise engine.translated(error) from error
-        return None
-    except peewee.DatabaseError as error:
-        raise SchemaError(f"this is no database that wilk can read: {error}") from error
+        rows = engine.execute(query)
+    except BackendError as error:
+        try:
+            present = engine.database.table_exists(table)
+        except Exception as unreadable:
+            raise SchemaError(f"this is no database that wilk can read: {error}") from unreadable
+        if not present:
+            return None
+        rows = engine.execute(query)  # another process has made it meanwhile
     return {name for (name,) in rows}
 
 

@@ -9,7 +9,6 @@ is not bound.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextvars import ContextVar
 from typing import Any
 
 import peewee
@@ -17,8 +16,7 @@ from peewee import BigIntegerField, Database, TextField
 from peewee import Model as PeeweeModel
 
 from wilk import clock, codec
-
-bound: ContextVar[Database | None] = ContextVar("wilk_bound_database", default=None)
+from wilk.models.binding import bound
 
 
 class _Metadata(peewee.Metadata):
@@ -78,8 +76,3 @@ class JsonField(TextField):
         if value is None:
             return None if self.empty is None else self.empty()
         return codec.loads(value)
-
-
-def fields_of(model: type[PeeweeModel], record: Any) -> list[peewee.Field]:
-    """The model's fields in the order of a record's attributes."""
-    return [getattr(model, name) for name in record._fields]

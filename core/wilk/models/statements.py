@@ -1,14 +1,17 @@
 """SQL compiled once from the models, for the verbs that run often.
 
 Building a Peewee query costs several times what SQLite takes to run it. A statement is built
-once per store from the same models, and then costs what the engine costs.
+once per store from the same models, and then costs what the engine costs. A backend may bring
+statements that were compiled beforehand (``tools/freeze_statements.py`` writes SQLite's); a test
+holds them equal to what the models give.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from peewee import Database, Value
+if TYPE_CHECKING:
+    from peewee import Database
 
 
 class _Named(NamedTuple):
@@ -24,16 +27,17 @@ class Statement(NamedTuple):
     names: tuple[str, ...]
 
 
-def param(name: str) -> Value:
+def param(name: str) -> Any:
     """Stand for a value that is given when the statement runs, already in the engine's form."""
+    from peewee import Value
+
     return Value(_Named(name), converter=False, unpack=False)
 
 
 def compiled(database: Database, query: Any) -> Statement:
     """Compile a Peewee query whose values are all :func:`param`.
 
-    Literals are kept as they are only when the query has none: a literal would need a place in
-    the parameters of every call.
+    Raises TypeError for a literal: it would need a place in the parameters of every call.
     """
     sql, values = database.get_sql_context().parse(query)
     names = []

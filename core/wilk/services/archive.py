@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from peewee import CompositeKey, fn
-
-from wilk import codec
+from wilk import codec, models
 from wilk.engine import Engine
-from wilk.models.base import Model
-from wilk.models.conversation import ArchiveEntry
 from wilk.models.statements import param
+
+if TYPE_CHECKING:
+    from wilk.models.base import Model
 
 _CHUNK = 500
 
@@ -32,9 +31,6 @@ class Archived(NamedTuple):
     archived_at: datetime
 
 
-_FIELDS = [getattr(ArchiveEntry, name) for name in Archived._fields]
-
-
 class Archive:
     """What was removed from a store, and why."""
 
@@ -45,19 +41,21 @@ class Archive:
         self, *, kind: str | None = None, reason: str | None = None, session: str | None = None, limit: int = 100
     ) -> Sequence[Archived]:
         """List archived rows, the latest first."""
-        query = ArchiveEntry.select(*_FIELDS).order_by(ArchiveEntry.pk.desc()).limit(limit)
+        query = models.ArchiveEntry.select(*_fields()).order_by(models.ArchiveEntry.pk.desc()).limit(limit)
         if kind is not None:
-            query = query.where(ArchiveEntry.kind == kind)
+            query = query.where(models.ArchiveEntry.kind == kind)
         if reason is not None:
-            query = query.where(ArchiveEntry.reason == reason)
+            query = query.where(models.ArchiveEntry.reason == reason)
         if session is not None:
-            query = query.where(ArchiveEntry.session_id == session)
+            query = query.where(models.ArchiveEntry.session_id == session)
         return [Archived(*row) for row in self._engine.rows(query)]
 
     def statistics(self) -> dict[str, dict[str, int]]:
         """Count archived rows by reason and kind."""
-        query = ArchiveEntry.select(ArchiveEntry.reason, ArchiveEntry.kind, fn.COUNT(ArchiveEntry.pk)).group_by(
-            ArchiveEntry.reason, ArchiveEntry.kind
+        from peewee import fn  # with Peewee; see wilk.models
+
+        query = models.ArchiveEntry.select(models.ArchiveEntry.reason, models.ArchiveEntry.kind, fn.COUNT(models.ArchiveEntry.pk)).group_by(
+            models.ArchiveEntry.reason, models.ArchiveEntry.kind
         )
         counts: dict[str, dict[str, int]] = {}
         for reason, kind, count in self._engine.rows(query):
@@ -95,14 +93,14 @@ def _chunks(engine: Engine, model: type[Model], condition: Any) -> Iterator[list
     fields = model._meta.sorted_fields
     primary = model._meta.primary_key
     query = model.select(*fields).where(condition)
-    if isinstance(primary, CompositeKey):
-        if rows := engine.execute(*_sql(engine, query)):
+    if model._meta.composite_key:
+        if rows := engine.select(query):
             yield rows
         return
     place, last = fields.index(primary), None
     while True:
         page = query if last is None else query.where(primary > last)
-        rows = engine.execute(*_sql(engine, page.order_by(primary).limit(_CHUNK)))
+        rows = engine.select(page.order_by(primary).limit(_CHUNK))
         if not rows:
             return
         yield rows
@@ -110,9 +108,8 @@ def _chunks(engine: Engine, model: type[Model], condition: Any) -> Iterator[list
 
 
 def _insert() -> Any:
-    return ArchiveEntry.insert({field: param(field.name) for field in _FIELDS})
+    return models.ArchiveEntry.insert({field: param(field.name) for field in _fields()})
 
 
-def _sql(engine: Engine, query: Any) -> tuple[str, list[Any]]:
-    sql, parameters = engine.database.get_sql_context().parse(query)
-    return sql, parameters
+def _fields() -> list[Any]:
+    return models.fields_of(models.ArchiveEntry, Archived)

@@ -11,16 +11,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from peewee import fn
-
-from wilk import codec
+from wilk import codec, models
 from wilk.clock import EPOCH, to_datetime, to_microseconds
 from wilk.contracts import Tokenizer
 from wilk.engine import Engine
 from wilk.errors import Conflict, Invalid, NotFound
 from wilk.events import Events
-from wilk.models.conversation import Message as MessageModel
-from wilk.models.conversation import Session as SessionModel
 from wilk.models.statements import param
 from wilk.records.conversation import AgentUsage, Message, SearchHit
 from wilk.services import importance as scoring
@@ -31,7 +27,6 @@ ROLES = ("user", "assistant", "system", "tool", "developer")
 _LONGEST_QUERY = 5_000
 """Characters of a search that count: engines bound the size of what they compare."""
 
-_COLUMNS = [field for field in MessageModel._meta.sorted_fields if field is not MessageModel.pk]
 _APPENDED = frozenset(
     ["role", "text", "parts", "agent", "model", "tokens", "importance", "interaction", "key", "parent", "id",
      "metadata", "created_at"]
@@ -126,14 +121,12 @@ class Messages:
 
     def find(self, id: str) -> Message | None:
         """Return the message, or None."""
-        statement = self._engine.statement("messages.find", lambda: _select().where(MessageModel.id == param("id")))
-        rows = self._engine.execute(statement.sql, (id,))
+        rows = self._engine.fetch("messages.find", _find, (id,))
         return _message(rows[0]) if rows else None
 
     def last(self, session_id: str, n: int = 50) -> list[Message]:
         """Return the newest ``n`` messages of a session, the oldest of them first (trap T6)."""
-        statement = self._engine.statement("messages.last", _last)
-        rows = self._engine.execute(statement.sql, (session_id, _limit(n)))
+        rows = self._engine.fetch("messages.last", _last, (session_id, _limit(n)))
         if not rows:
             self._check_session(session_id)
         rows.reverse()
@@ -146,22 +139,20 @@ class Messages:
         if after is not None and before is not None:
             raise Invalid("page takes after or before, not both")
         if before is not None:
-            statement = self._engine.statement("messages.before", _before)
-            rows = self._engine.execute(statement.sql, (session_id, before, _limit(limit)))
+            rows = self._engine.fetch("messages.before", _before, (session_id, before, _limit(limit)))
             rows.reverse()
         else:
-            statement = self._engine.statement("messages.after", _after)
-            rows = self._engine.execute(statement.sql, (session_id, after or 0, _limit(limit)))
+            rows = self._engine.fetch("messages.after", _after, (session_id, after or 0, _limit(limit)))
         if not rows:
             self._check_session(session_id)
         return [_message(row) for row in rows]
 
     def count(self, session_id: str) -> int:
         """Count a session's messages."""
-        row = self._engine.row(SessionModel.select(SessionModel.message_count).where(SessionModel.id == session_id))
-        if row is None:
+        rows = self._engine.fetch("messages.count", _count, (session_id,))
+        if not rows:
             raise NotFound("session", session_id)
-        count: int = row[0]
+        count: int = rows[0][0]
         return count
 
     def search(
@@ -177,37 +168,39 @@ class Messages:
         hits = full_text.matching(text) if full_text is not None else None
         if hits is not None:
             found = hits.alias("hits")
-            query = MessageModel.select(*_COLUMNS, found.c.rank).join(found, on=(found.c.pk == MessageModel.pk))
-            query = query.order_by(found.c.rank, MessageModel.pk.desc())
+            query = models.Message.select(*_columns(), found.c.rank).join(found, on=(found.c.pk == models.Message.pk))
+            query = query.order_by(found.c.rank, models.Message.pk.desc())
         elif text:
-            query = MessageModel.select(*_COLUMNS, 0.0).where(MessageModel.text.contains(text))
-            query = query.order_by(MessageModel.pk.desc())
+            query = models.Message.select(*_columns(), 0.0).where(models.Message.text.contains(text))
+            query = query.order_by(models.Message.pk.desc())
         else:
             return []
         if session is not None:
-            query = query.where(MessageModel.session == session)
+            query = query.where(models.Message.session == session)
         if user is not None:
-            query = query.join(SessionModel, on=(SessionModel.id == MessageModel.session))
-            query = query.where(SessionModel.user == user)
-        sql, parameters = self._engine.database.get_sql_context().parse(query.limit(_limit(limit)))
-        return [SearchHit(_message(row[:-1]), float(row[-1])) for row in self._engine.execute(sql, parameters)]
+            query = query.join(models.Session, on=(models.Session.id == models.Message.session))
+            query = query.where(models.Session.user == user)
+        rows = self._engine.select(query.limit(_limit(limit)))
+        return [SearchHit(_message(row[:-1]), float(row[-1])) for row in rows]
 
     def usage(self, *, days: float = 30) -> list[AgentUsage]:
         """Count messages and tokens per agent over the last days, the busiest agent first."""
+        from peewee import fn  # with Peewee; see wilk.models
+
         since = to_datetime(self._engine.clock.now()) - timedelta(days=days)
-        count = fn.COUNT(MessageModel.pk)
+        count = fn.COUNT(models.Message.pk)
         query = (
-            MessageModel.select(
-                MessageModel.agent_id,
+            models.Message.select(
+                models.Message.agent_id,
                 count,
-                fn.SUM(MessageModel.tokens).coerce(False),
-                fn.AVG(MessageModel.tokens).coerce(False),
-                fn.MIN(MessageModel.created_at),
-                fn.MAX(MessageModel.created_at),
+                fn.SUM(models.Message.tokens).coerce(False),
+                fn.AVG(models.Message.tokens).coerce(False),
+                fn.MIN(models.Message.created_at),
+                fn.MAX(models.Message.created_at),
             )
-            .where(MessageModel.agent_id.is_null(False), MessageModel.created_at > since)
-            .group_by(MessageModel.agent_id)
-            .order_by(count.desc(), MessageModel.agent_id)
+            .where(models.Message.agent_id.is_null(False), models.Message.created_at > since)
+            .group_by(models.Message.agent_id)
+            .order_by(count.desc(), models.Message.agent_id)
         )
         return [
             AgentUsage(agent, messages, int(tokens), float(average), first, last)
@@ -233,7 +226,7 @@ class Messages:
         metadata: Mapping[str, Any] | None,
         created_at: datetime | None,
     ) -> list[Any]:
-        """Check the values and put them in the order of ``_COLUMNS``; the sequence comes later."""
+        """Check the values and put them in the order of ``_columns()``; the sequence comes later."""
         if type(role) is not str or not 0 < len(role) <= 64:
             raise Invalid(f"role {role!r}: a text of 1 to 64 characters is wanted, such as {', '.join(ROLES)}")
         if not isinstance(text, str):
@@ -284,8 +277,7 @@ class Messages:
         The one UPDATE shows that the session exists, counts its messages, notes the activity and,
         on engines with row locks, makes writers to one session take turns.
         """
-        statement = self._engine.statement("sessions.advance", _advance)
-        rows = self._engine.execute(statement.sql, (n, n, self._engine.clock.now(), session_id))
+        rows = self._engine.fetch("sessions.advance", _advance, (n, n, self._engine.clock.now(), session_id))
         if not rows:
             raise NotFound("session", session_id, "make it with store.sessions.create()")
         last: int = rows[0][0]
@@ -299,8 +291,7 @@ class Messages:
                 raise Conflict(f"the key {row[12]!r} stands twice among the messages, with other content")
         found: dict[str, Message] = {}
         for key, row in keys.items():
-            statement = self._engine.statement("messages.by_key", _by_key)
-            for kept in self._engine.execute(statement.sql, (session_id, key)):
+            for kept in self._engine.fetch("messages.by_key", _by_key, (session_id, key)):
                 message = _message(kept)
                 if _content(kept) != _content(row):
                     raise Conflict(f"the key {key!r} was used for another message of this session, {message.id}")
@@ -312,12 +303,11 @@ class Messages:
         return True
 
     def _check_session(self, session_id: str) -> None:
-        if not self._engine.rows(SessionModel.select(SessionModel.id).where(SessionModel.id == session_id)):
-            raise NotFound("session", session_id)
+        self.count(session_id)
 
 
 def _message(row: Sequence[Any]) -> Message:
-    """Turn a row of ``_COLUMNS`` into a record. Written out, because it runs for every row read."""
+    """Turn a row of ``_columns()`` into a record. Written out, because it runs for every row read."""
     (
         id, session_id, sequence, role, text, original, parts, agent_id, model, tokens, importance, interaction_id,
         key, parent_id, origin_id, metadata, created_at,
@@ -379,15 +369,28 @@ def _limit(n: int) -> int:
 # -- statements, compiled once per store ---------------------------------------------------
 
 
+def _columns() -> list[Any]:
+    """The columns of a message as it is read and written: all but the engine's own key."""
+    return [field for field in models.Message._meta.sorted_fields if field is not models.Message.pk]
+
+
 def _select() -> Any:
-    return MessageModel.select(*_COLUMNS)
+    return models.Message.select(*_columns())
+
+
+def _find() -> Any:
+    return _select().where(models.Message.id == param("id"))
+
+
+def _count() -> Any:
+    return models.Session.select(models.Session.message_count).where(models.Session.id == param("session"))
 
 
 def _last() -> Any:
     return (
         _select()
-        .where(MessageModel.session == param("session"))
-        .order_by(MessageModel.sequence.desc())
+        .where(models.Message.session == param("session"))
+        .order_by(models.Message.sequence.desc())
         .limit(param("n"))
     )
 
@@ -395,8 +398,8 @@ def _last() -> Any:
 def _before() -> Any:
     return (
         _select()
-        .where(MessageModel.session == param("session"), MessageModel.sequence < param("before"))
-        .order_by(MessageModel.sequence.desc())
+        .where(models.Message.session == param("session"), models.Message.sequence < param("before"))
+        .order_by(models.Message.sequence.desc())
         .limit(param("n"))
     )
 
@@ -404,31 +407,31 @@ def _before() -> Any:
 def _after() -> Any:
     return (
         _select()
-        .where(MessageModel.session == param("session"), MessageModel.sequence > param("after"))
-        .order_by(MessageModel.sequence)
+        .where(models.Message.session == param("session"), models.Message.sequence > param("after"))
+        .order_by(models.Message.sequence)
         .limit(param("n"))
     )
 
 
 def _by_key() -> Any:
     return _select().where(
-        MessageModel.session == param("session"), MessageModel.idempotency_key == param("key")
+        models.Message.session == param("session"), models.Message.idempotency_key == param("key")
     )
 
 
 def _insert() -> Any:
-    return MessageModel.insert({column: param(column.name) for column in _COLUMNS})
+    return models.Message.insert({column: param(column.name) for column in _columns()})
 
 
 def _advance() -> Any:
     return (
-        SessionModel.update(
+        models.Session.update(
             {
-                SessionModel.last_sequence: SessionModel.last_sequence + param("n"),
-                SessionModel.message_count: SessionModel.message_count + param("count"),
-                SessionModel.updated_at: param("now"),
+                models.Session.last_sequence: models.Session.last_sequence + param("n"),
+                models.Session.message_count: models.Session.message_count + param("count"),
+                models.Session.updated_at: param("now"),
             }
         )
-        .where(SessionModel.id == param("id"))
-        .returning(SessionModel.last_sequence)
+        .where(models.Session.id == param("id"))
+        .returning(models.Session.last_sequence)
     )

@@ -6,14 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 
+from wilk import models
 from wilk.engine import Engine
 from wilk.errors import Conflict, Invalid, NotFound, Protected
 from wilk.events import Events
-from wilk.models.base import fields_of
-from wilk.models.conversation import Session as SessionModel
-from wilk.models.people import Group as GroupModel
-from wilk.models.people import Membership as MembershipModel
-from wilk.models.people import User as UserModel
 from wilk.records.people import Group, Membership, User
 from wilk.services import archive
 
@@ -43,7 +39,7 @@ class Users:
                 "external_id": external_id,
                 "metadata": dict(metadata or {}),
             }
-            saved = _upsert(self._engine, UserModel, id or self._engine.clock.new_id(), values, now, "user")
+            saved = _upsert(self._engine, models.User, id or self._engine.clock.new_id(), values, now, "user")
             user = self.get(saved)
             self._events.saving("user", user)
             return user
@@ -57,26 +53,27 @@ class Users:
 
     def find(self, id: str) -> User | None:
         """Return the user, or None."""
-        row = self._engine.row(UserModel.select(*fields_of(UserModel, User)).where(UserModel.id == id))
+        query = models.User.select(*models.fields_of(models.User, User)).where(models.User.id == id)
+        row = self._engine.row(query)
         return None if row is None else User(*row)
 
     def list(self, *, limit: int = 1000, after: str | None = None) -> Sequence[User]:
         """List users by id; ``after`` is the last id of the page before."""
-        query = UserModel.select(*fields_of(UserModel, User)).order_by(UserModel.id).limit(limit)
+        query = models.User.select(*models.fields_of(models.User, User)).order_by(models.User.id).limit(limit)
         if after is not None:
-            query = query.where(UserModel.id > after)
+            query = query.where(models.User.id > after)
         return [User(*row) for row in self._engine.rows(query)]
 
     def remove(self, id: str, *, reason: str = "removed") -> User:
         """Archive and remove a user and their memberships. Raises Protected while sessions are theirs."""
         with self._engine.transaction():
             user = self.get(id)
-            _refuse_sessions(self._engine, SessionModel.user == id, f"user {id!r}")
+            _refuse_sessions(self._engine, models.Session.user == id, f"user {id!r}")
             archive.move(
-                self._engine, MembershipModel, MembershipModel.user == id, kind="membership", reason=reason,
+                self._engine, models.Membership, models.Membership.user == id, kind="membership", reason=reason,
                 key="group/user",
             )
-            archive.move(self._engine, UserModel, UserModel.id == id, kind="user", reason=reason)
+            archive.move(self._engine, models.User, models.User.id == id, kind="user", reason=reason)
             self._events.deleted("user", user)
             return user
 
@@ -100,7 +97,7 @@ class Groups:
         with self._engine.transaction():
             now = self._engine.clock.now()
             values = {"name": _named(name, "group"), "external_id": external_id, "metadata": dict(metadata or {})}
-            saved = _upsert(self._engine, GroupModel, id or self._engine.clock.new_id(), values, now, "group")
+            saved = _upsert(self._engine, models.Group, id or self._engine.clock.new_id(), values, now, "group")
             group = self.get(saved)
             self._events.saving("group", group)
             return group
@@ -114,26 +111,27 @@ class Groups:
 
     def find(self, id: str) -> Group | None:
         """Return the group, or None."""
-        row = self._engine.row(GroupModel.select(*fields_of(GroupModel, Group)).where(GroupModel.id == id))
+        query = models.Group.select(*models.fields_of(models.Group, Group)).where(models.Group.id == id)
+        row = self._engine.row(query)
         return None if row is None else Group(*row)
 
     def list(self, *, limit: int = 1000, after: str | None = None) -> Sequence[Group]:
         """List groups by id; ``after`` is the last id of the page before."""
-        query = GroupModel.select(*fields_of(GroupModel, Group)).order_by(GroupModel.id).limit(limit)
+        query = models.Group.select(*models.fields_of(models.Group, Group)).order_by(models.Group.id).limit(limit)
         if after is not None:
-            query = query.where(GroupModel.id > after)
+            query = query.where(models.Group.id > after)
         return [Group(*row) for row in self._engine.rows(query)]
 
     def remove(self, id: str, *, reason: str = "removed") -> Group:
         """Archive and remove a group and its memberships. Raises Protected while sessions are its."""
         with self._engine.transaction():
             group = self.get(id)
-            _refuse_sessions(self._engine, SessionModel.group == id, f"group {id!r}")
+            _refuse_sessions(self._engine, models.Session.group == id, f"group {id!r}")
             archive.move(
-                self._engine, MembershipModel, MembershipModel.group == id, kind="membership", reason=reason,
+                self._engine, models.Membership, models.Membership.group == id, kind="membership", reason=reason,
                 key="group/user",
             )
-            archive.move(self._engine, GroupModel, GroupModel.id == id, kind="group", reason=reason)
+            archive.move(self._engine, models.Group, models.Group.id == id, kind="group", reason=reason)
             self._events.deleted("group", group)
             return group
 
@@ -141,42 +139,42 @@ class Groups:
         """Put a user into a group, or change their role in it."""
         with self._engine.transaction():
             self.get(group_id)
-            if not self._engine.rows(UserModel.select(UserModel.id).where(UserModel.id == user_id)):
+            if not self._engine.rows(models.User.select(models.User.id).where(models.User.id == user_id)):
                 raise NotFound("user", user_id)
             self._engine.run(
-                MembershipModel.insert(
+                models.Membership.insert(
                     group=group_id, user=user_id, role=role, created_at=self._engine.clock.now()
                 ).on_conflict(
-                    conflict_target=[MembershipModel.group, MembershipModel.user], update={MembershipModel.role: role}
+                    conflict_target=[models.Membership.group, models.Membership.user], update={models.Membership.role: role}
                 )
             )
-            chosen = (MembershipModel.group == group_id) & (MembershipModel.user == user_id)
+            chosen = (models.Membership.group == group_id) & (models.Membership.user == user_id)
             return self._memberships(chosen)[0]
 
     def drop(self, group_id: str, user_id: str, *, reason: str = "removed") -> None:
         """Take a user out of a group. Raises NotFound when they are not in it."""
-        chosen = (MembershipModel.group == group_id) & (MembershipModel.user == user_id)
+        chosen = (models.Membership.group == group_id) & (models.Membership.user == user_id)
         if not archive.move(
-            self._engine, MembershipModel, chosen, kind="membership", reason=reason, key="group/user"
+            self._engine, models.Membership, chosen, kind="membership", reason=reason, key="group/user"
         ):
             raise NotFound("membership", f"{group_id}/{user_id}")
 
     def members(self, group_id: str) -> Sequence[Membership]:
         """List who belongs to a group, by user id."""
         self.get(group_id)
-        return self._memberships(MembershipModel.group == group_id)
+        return self._memberships(models.Membership.group == group_id)
 
     def of(self, user_id: str) -> Sequence[Membership]:
         """List the groups that a user belongs to, by group id."""
-        return self._memberships(MembershipModel.user == user_id)
+        return self._memberships(models.Membership.user == user_id)
 
     def _memberships(self, condition: Any) -> Sequence[Membership]:
         query = (
-            MembershipModel.select(
-                MembershipModel.group, MembershipModel.user, MembershipModel.role, MembershipModel.created_at
+            models.Membership.select(
+                models.Membership.group, models.Membership.user, models.Membership.role, models.Membership.created_at
             )
             .where(condition)
-            .order_by(MembershipModel.group, MembershipModel.user)
+            .order_by(models.Membership.group, models.Membership.user)
         )
         return [Membership(*row) for row in self._engine.rows(query)]
 
@@ -187,7 +185,7 @@ def _named(name: str, kind: str) -> str:
     return name
 
 
-def _upsert(engine: Engine, model: type[UserModel] | type[GroupModel], id: str, values: dict[str, Any], now: int, kind: str) -> str:
+def _upsert(engine: Engine, model: type[models.User] | type[models.Group], id: str, values: dict[str, Any], now: int, kind: str) -> str:
     """Insert or update by id: never REPLACE, which would delete what hangs on the row (trap T1)."""
     if not id or len(id) > 200:
         raise Invalid(f"{kind} id {id!r}: 1 to 200 characters are wanted")
@@ -203,7 +201,7 @@ def _upsert(engine: Engine, model: type[UserModel] | type[GroupModel], id: str, 
 
 
 def _refuse_sessions(engine: Engine, condition: Any, who: str) -> None:
-    count = engine.rows(SessionModel.select(SessionModel.id).where(condition).limit(1))
+    count = engine.rows(models.Session.select(models.Session.id).where(condition).limit(1))
     if count:
         raise Protected(f"sessions still belong to {who}; remove them, or give them to someone else, first")
 

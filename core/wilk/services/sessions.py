@@ -8,23 +8,18 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Final
 
-from wilk import clock, codec, files
+from wilk import clock, codec, files, models
 from wilk.engine import Engine
 from wilk.errors import Conflict, Invalid, NotFound
 from wilk.events import Events
-from wilk.models.base import fields_of
-from wilk.models.conversation import Message as MessageModel
-from wilk.models.conversation import Session as SessionModel
-from wilk.models.conversation import ToolCall as ToolCallModel
-from wilk.models.people import Group as GroupModel
-from wilk.models.people import User as UserModel
 from wilk.models.statements import param
 from wilk.records.conversation import Session
+from wilk.records.decoding import decoder
 from wilk.services import archive
 from wilk.settings import STRATEGIES, Settings
 
 STATUSES = ("active", "paused", "completed", "archived")
-_FIELDS = fields_of(SessionModel, Session)
+_decoded = decoder(Session)
 _COPY_CHUNK = 1000
 
 
@@ -105,8 +100,8 @@ class Sessions:
 
     def find(self, id: str) -> Session | None:
         """Return the session, or None."""
-        row = self._engine.row(SessionModel.select(*_FIELDS).where(SessionModel.id == id))
-        return None if row is None else Session(*row)
+        rows = self._engine.fetch("sessions.find", _find, (id,))
+        return next(iter(_decoded(rows)), None)
 
     def list(
         self,
@@ -119,32 +114,32 @@ class Sessions:
         after: str | None = None,
     ) -> Sequence[Session]:
         """List sessions, the latest activity first; ``after`` is the last id of the page before."""
-        query = SessionModel.select(*_FIELDS)
+        if user is group is saved is status is after is None:
+            return _decoded(self._engine.fetch("sessions.list", _list, (limit,)))
+        query = _select()
         if user is not None:
-            query = query.where(SessionModel.user == user)
+            query = query.where(models.Session.user == user)
         if group is not None:
-            query = query.where(SessionModel.group == group)
+            query = query.where(models.Session.group == group)
         if saved is not None:
-            query = query.where(SessionModel.saved == saved)
+            query = query.where(models.Session.saved == saved)
         if status is not None:
-            query = query.where(SessionModel.status == _status(status))
+            query = query.where(models.Session.status == _status(status))
         if after is not None:
             last = self.get(after)
             query = query.where(
-                (SessionModel.updated_at < last.updated_at)
-                | ((SessionModel.updated_at == last.updated_at) & (SessionModel.id < after))
+                (models.Session.updated_at < last.updated_at)
+                | ((models.Session.updated_at == last.updated_at) & (models.Session.id < after))
             )
-        query = query.order_by(SessionModel.updated_at.desc(), SessionModel.id.desc()).limit(limit)
-        return [Session(*row) for row in self._engine.rows(query)]
+        return _decoded(self._engine.select(_latest_first(query).limit(limit)))
 
     def recent(self, *, days: float = 7, limit: int = 10, user: str | None = None) -> Sequence[Session]:
         """List the sessions of the last days with their message counts, the latest activity first."""
-        since = clock.to_datetime(self._engine.clock.now()) - timedelta(days=days)
-        query = SessionModel.select(*_FIELDS).where(SessionModel.updated_at > since)
-        if user is not None:
-            query = query.where(SessionModel.user == user)
-        query = query.order_by(SessionModel.updated_at.desc(), SessionModel.id.desc()).limit(limit)
-        return [Session(*row) for row in self._engine.rows(query)]
+        since = self._engine.clock.now() - timedelta(days=days) // timedelta(microseconds=1)
+        if user is None:
+            return _decoded(self._engine.fetch("sessions.recent", _recent, (since, limit)))
+        query = _select().where(models.Session.updated_at > since, models.Session.user == user)
+        return _decoded(self._engine.select(_latest_first(query).limit(limit)))
 
     def update(
         self,
@@ -173,35 +168,35 @@ class Sessions:
             )
             values: dict[Any, Any] = {}
             if name is not UNSET:
-                values[SessionModel.name] = name
+                values[models.Session.name] = name
             if status is not UNSET:
-                values[SessionModel.status] = _status(status)
+                values[models.Session.status] = _status(status)
             if working_directory is not UNSET:
-                values[SessionModel.working_directory] = None if working_directory is None else str(working_directory)
+                values[models.Session.working_directory] = None if working_directory is None else str(working_directory)
             if agents is not UNSET:
-                values[SessionModel.active_agents] = _names(agents)
+                values[models.Session.active_agents] = _names(agents)
             if persona is not UNSET:
-                values[SessionModel.persona] = persona
+                values[models.Session.persona] = persona
             if model is not UNSET:
-                values[SessionModel.model] = model
+                values[models.Session.model] = model
             if context_strategy is not UNSET:
-                values[SessionModel.context_strategy] = _strategy(context_strategy)
+                values[models.Session.context_strategy] = _strategy(context_strategy)
             if max_tokens is not UNSET:
-                values[SessionModel.max_tokens] = _budget(max_tokens)
+                values[models.Session.max_tokens] = _budget(max_tokens)
             if recap is not UNSET:
-                values[SessionModel.recap] = recap
+                values[models.Session.recap] = recap
             if context_file is not UNSET:
-                values[SessionModel.context_file] = None if context_file is None else str(context_file)
+                values[models.Session.context_file] = None if context_file is None else str(context_file)
             if user is not UNSET:
-                values[SessionModel.user] = user
+                values[models.Session.user] = user
             if group is not UNSET:
-                values[SessionModel.group] = group
+                values[models.Session.group] = group
             if saved is not UNSET:
-                values[SessionModel.saved] = saved
+                values[models.Session.saved] = saved
             if metadata is not UNSET:
-                values[SessionModel.metadata] = dict(metadata)
-            values[SessionModel.updated_at] = self._engine.clock.now()
-            self._engine.run(SessionModel.update(values).where(SessionModel.id == id))
+                values[models.Session.metadata] = dict(metadata)
+            values[models.Session.updated_at] = self._engine.clock.now()
+            self._engine.run(models.Session.update(values).where(models.Session.id == id))
             session = self.get(id)
             self._events.saving("session", session)
             return session
@@ -234,7 +229,7 @@ class Sessions:
             )
             self._insert(fork)
             copied = self._copy_messages(id, fork.id, at)
-            self._engine.run(SessionModel.update(message_count=copied).where(SessionModel.id == fork.id))
+            self._engine.run(models.Session.update(message_count=copied).where(models.Session.id == fork.id))
             return self.get(fork.id)
 
     def remove(self, id: str, *, reason: str = "removed") -> Session:
@@ -244,9 +239,9 @@ class Sessions:
         """
         with self._engine.transaction():
             session = self.get(id)
-            archive.move(self._engine, ToolCallModel, ToolCallModel.session == id, kind="tool_call", reason=reason)
-            archive.move(self._engine, MessageModel, MessageModel.session == id, kind="message", reason=reason)
-            archive.move(self._engine, SessionModel, SessionModel.id == id, kind="session", reason=reason)
+            archive.move(self._engine, models.ToolCall, models.ToolCall.session == id, kind="tool_call", reason=reason)
+            archive.move(self._engine, models.Message, models.Message.session == id, kind="message", reason=reason)
+            archive.move(self._engine, models.Session, models.Session.id == id, kind="session", reason=reason)
             self._events.deleted("session", session)
             return session
 
@@ -276,9 +271,9 @@ class Sessions:
         return self._settings.home / "sessions" / "current.json"
 
     def _insert(self, session: Session) -> None:
-        values = dict(zip(_FIELDS, session, strict=True))
+        values = dict(zip(models.fields_of(models.Session, Session), session, strict=True))
         try:
-            self._engine.run(SessionModel.insert(values))
+            self._engine.run(models.Session.insert(values))
         except Conflict as error:
             raise Conflict(f"there is a session {session.id!r} already") from error
         self._events.saving("session", session)
@@ -286,16 +281,14 @@ class Sessions:
     def _check_references(self, persona: str | None, user: str | None, group: str | None) -> str | None:
         """Raise NotFound for what does not exist; return the model that the persona prefers."""
         if user is not None:
-            _check_exists(self._engine, UserModel, "user", user)
+            _check_exists(self._engine, models.User, "user", user)
         if group is not None:
-            _check_exists(self._engine, GroupModel, "group", group)
+            _check_exists(self._engine, models.Group, "group", group)
         if persona is None:
             return None
-        from wilk.models.definitions import Persona as PersonaModel  # rarely asked for, slow to make
-
         row = self._engine.row(
-            PersonaModel.select(PersonaModel.default_model).where(
-                PersonaModel.id == persona, PersonaModel.archived_at.is_null()
+            models.Persona.select(models.Persona.default_model).where(
+                models.Persona.id == persona, models.Persona.archived_at.is_null()
             )
         )
         if row is None:
@@ -306,20 +299,20 @@ class Sessions:
     def _copy_messages(self, source: str, target: str, at: int) -> int:
         """Copy messages and their tool calls in chunks, with new ids; return how many messages."""
         new_ids: dict[str, str] = {}
-        fields = [field for field in MessageModel._meta.sorted_fields if field is not MessageModel.pk]
+        fields = [field for field in models.Message._meta.sorted_fields if field is not models.Message.pk]
         names = [field.name for field in fields]
         insert = self._engine.statement(
-            "messages.copy", lambda: MessageModel.insert({field: param(field.name) for field in fields})
+            "messages.copy", lambda: models.Message.insert({field: param(field.name) for field in fields})
         )
         last = 0
         while True:
             query = (
-                MessageModel.select(*fields)
-                .where(MessageModel.session == source, MessageModel.sequence > last, MessageModel.sequence <= at)
-                .order_by(MessageModel.sequence)
+                models.Message.select(*fields)
+                .where(models.Message.session == source, models.Message.sequence > last, models.Message.sequence <= at)
+                .order_by(models.Message.sequence)
                 .limit(_COPY_CHUNK)
             )
-            rows = self._engine.execute(*self._engine.database.get_sql_context().parse(query))
+            rows = self._engine.select(query)
             if not rows:
                 break
             copies = []
@@ -340,11 +333,11 @@ class Sessions:
         return len(new_ids)
 
     def _copy_tool_calls(self, source: str, target: str, new_ids: Mapping[str, str]) -> None:
-        fields = ToolCallModel._meta.sorted_fields
+        fields = models.ToolCall._meta.sorted_fields
         names = [field.name for field in fields]
         rows = self._engine.rows(
-            ToolCallModel.select(*fields).where(
-                ToolCallModel.session == source, ToolCallModel.message_id.is_null(False)
+            models.ToolCall.select(*fields).where(
+                models.ToolCall.session == source, models.ToolCall.message_id.is_null(False)
             )
         )
         for row in rows:
@@ -355,10 +348,30 @@ class Sessions:
                     "session": target,
                     "message_id": new_ids[values["message_id"]],
                 }
-                self._engine.run(ToolCallModel.insert(values))
+                self._engine.run(models.ToolCall.insert(values))
 
 
-def _check_exists(engine: Engine, model: type[UserModel] | type[GroupModel], kind: str, id: str) -> None:
+def _select() -> Any:
+    return models.Session.select(*models.fields_of(models.Session, Session))
+
+
+def _latest_first(query: Any) -> Any:
+    return query.order_by(models.Session.updated_at.desc(), models.Session.id.desc())
+
+
+def _find() -> Any:
+    return _select().where(models.Session.id == param("id"))
+
+
+def _list() -> Any:
+    return _latest_first(_select()).limit(param("limit"))
+
+
+def _recent() -> Any:
+    return _latest_first(_select().where(models.Session.updated_at > param("since"))).limit(param("limit"))
+
+
+def _check_exists(engine: Engine, model: type[models.User] | type[models.Group], kind: str, id: str) -> None:
     if not engine.rows(model.select(model.id).where(model.id == id)):
         raise NotFound(kind, id, f"save it first with store.{kind}s.save({id!r}, name=...)")
 

@@ -5,18 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from wilk import clock
+from wilk import clock, models
 from wilk.engine import Engine
 from wilk.errors import Conflict, Invalid, NotFound
 from wilk.events import Events
-from wilk.models.base import fields_of
-from wilk.models.conversation import Message as MessageModel
-from wilk.models.conversation import Session as SessionModel
-from wilk.models.conversation import ToolCall as ToolCallModel
 from wilk.records.conversation import ToolCall
 
 STATUSES = ("running", "ok", "error")
-_FIELDS = fields_of(ToolCallModel, ToolCall)
 
 
 class ToolCalls:
@@ -42,11 +37,11 @@ class ToolCalls:
         if not name:
             raise Invalid("name '': the tool's name is wanted")
         with self._engine.transaction():
-            if not self._engine.rows(SessionModel.select(SessionModel.id).where(SessionModel.id == session_id)):
+            if not self._engine.rows(models.Session.select(models.Session.id).where(models.Session.id == session_id)):
                 raise NotFound("session", session_id)
             if message is not None and not self._engine.rows(
-                MessageModel.select(MessageModel.id).where(
-                    MessageModel.id == message, MessageModel.session == session_id
+                models.Message.select(models.Message.id).where(
+                    models.Message.id == message, models.Message.session == session_id
                 )
             ):
                 raise NotFound("message", message, f"a message of session {session_id!r} is wanted")
@@ -66,7 +61,7 @@ class ToolCalls:
                 started_at=clock.to_datetime(self._engine.clock.now()),
                 finished_at=None,
             )
-            self._engine.run(ToolCallModel.insert(dict(zip(_FIELDS, call, strict=True))))
+            self._engine.run(models.ToolCall.insert(dict(zip(_fields(), call, strict=True))))
             self._events.saving("tool_call", call)
             return call
 
@@ -85,7 +80,7 @@ class ToolCalls:
                 finished_at=now,
             )
             self._engine.run(
-                ToolCallModel.update(dict(zip(_FIELDS, call, strict=True))).where(ToolCallModel.id == id)
+                models.ToolCall.update(dict(zip(_fields(), call, strict=True))).where(models.ToolCall.id == id)
             )
             self._events.saving("tool_call", call)
             return call
@@ -99,7 +94,7 @@ class ToolCalls:
 
     def find(self, id: str) -> ToolCall | None:
         """Return the tool call, or None."""
-        row = self._engine.row(ToolCallModel.select(*_FIELDS).where(ToolCallModel.id == id))
+        row = self._engine.row(models.ToolCall.select(*_fields()).where(models.ToolCall.id == id))
         return None if row is None else ToolCall(*row)
 
     def list(
@@ -111,13 +106,17 @@ class ToolCalls:
         limit: int = 100,
     ) -> Sequence[ToolCall]:
         """List tool calls, the latest first."""
-        query = ToolCallModel.select(*_FIELDS).order_by(ToolCallModel.started_at.desc(), ToolCallModel.id.desc())
+        query = models.ToolCall.select(*_fields()).order_by(models.ToolCall.started_at.desc(), models.ToolCall.id.desc())
         if session_id is not None:
-            query = query.where(ToolCallModel.session == session_id)
+            query = query.where(models.ToolCall.session == session_id)
         if name is not None:
-            query = query.where(ToolCallModel.name == name)
+            query = query.where(models.ToolCall.name == name)
         if status is not None:
             if status not in STATUSES:
                 raise Invalid(f"status {status!r}: one of {', '.join(STATUSES)} is wanted")
-            query = query.where(ToolCallModel.status == status)
+            query = query.where(models.ToolCall.status == status)
         return [ToolCall(*row) for row in self._engine.rows(query.limit(limit))]
+
+
+def _fields() -> list[Any]:
+    return models.fields_of(models.ToolCall, ToolCall)

@@ -1,0 +1,195 @@
+"""The connections of a store: one per thread, opened when needed, ended with the store.
+
+A backend either opens DB-API connections itself (:class:`Direct`: Peewee is then imported only by
+what needs it, and works over the same connections), or hands over a Peewee database that does
+(:class:`ThroughPeewee`).
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from peewee import Database
+
+    from wilk.contracts import Opened
+
+
+class Connections:
+    """What both ways have in common."""
+
+    errors: tuple[type[Exception], ...]
+    """What the driver raises from a cursor."""
+
+    def __init__(self) -> None:
+        # Weak: the connection of a thread that has ended goes with the thread.
+        self._open: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._inherited: list[Any] = []
+
+    @property
+    def database(self) -> Database:
+        """The Peewee database over these connections."""
+        raise NotImplementedError
+
+    def ensure(self) -> None:
+        """Open the calling thread's connection, if it is not open."""
+        raise NotImplementedError
+
+    def cursor(self, sql: str, parameters: Any) -> Any:
+        """Run SQL on the calling thread's connection."""
+        raise NotImplementedError
+
+    def raw_cursor(self) -> Any:
+        """A cursor of the driver on the calling thread's connection."""
+        raise NotImplementedError
+
+    def release(self) -> None:
+        """Close the calling thread's connection."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        for connection in list(self._open):
+            connection.close()
+
+    def abandon(self) -> None:
+        """Forget the connections that a forked child has inherited, without closing them: they are
+        its parent's."""
+        self._inherited.extend(self._open)
+        self._open.clear()
+
+
+class _Held:
+    """A thread's hold on its connection: it lasts as long as the thread.
+
+    A connection and its cache of statements refer to each other, so that without this it would
+    stay open until the next garbage collection.
+    """
+
+    def __init__(self, connection: Any, open: weakref.WeakSet[Any]) -> None:
+        self.connection = connection
+        self._open = open
+
+    def __del__(self) -> None:
+        if self.connection in self._open:
+            self._open.discard(self.connection)
+            self.connection.close()
+
+
+class Direct(Connections):
+    """Connections that the backend opens itself."""
+
+    def __init__(self, opened: Opened) -> None:
+        super().__init__()
+        assert opened.connect is not None
+        assert opened.attach is not None
+        self.errors = (opened.error,)
+        self._connect = opened.connect
+        self._attach = opened.attach
+        self._shared = opened.shared
+        self._lock = threading.RLock()
+        self._database: Database | None = None
+        self._forget()
+
+    @property
+    def database(self) -> Database:
+        if self._database is None:
+            with self._lock:
+                if self._database is None:
+                    self._database = self._attach(self.connection)
+        return self._database
+
+    def connection(self) -> Any:
+        """The calling thread's connection."""
+        held = getattr(self._local, "held", None)
+        if held is None:
+            with self._lock:
+                connection = self._connect()
+                self._open.add(connection)
+                held = self._local.held = _Held(connection, self._open)
+        return held.connection
+
+    def ensure(self) -> None:
+        self.connection()
+
+    def cursor(self, sql: str, parameters: Any) -> Any:
+        cursor = self.connection().cursor()
+        cursor.execute(sql, parameters)
+        return cursor
+
+    def raw_cursor(self) -> Any:
+        return self.connection().cursor()
+
+    def release(self) -> None:
+        if not self._shared and getattr(self._local, "held", None) is not None:
+            if self._database is not None:
+                self._database.dispose()
+            self._local.held = None
+
+    def close(self) -> None:
+        super().close()
+        if self._database is not None:
+            self._database.dispose()
+
+    def abandon(self) -> None:
+        super().abandon()
+        self._lock = threading.RLock()
+        if self._database is not None:
+            self._database.dispose()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._local: Any = SimpleNamespace() if self._shared else threading.local()
+
+
+class ThroughPeewee(Connections):
+    """Connections of a Peewee database."""
+
+    def __init__(self, opened: Opened) -> None:
+        from peewee import PeeweeException
+
+        super().__init__()
+        assert opened.database is not None
+        self.errors = (PeeweeException,)
+        self._database = opened.database
+        self._shared = opened.shared
+
+    @property
+    def database(self) -> Database:
+        return self._database
+
+    def ensure(self) -> None:
+        if self._database.is_closed():
+            self._database.connect()
+            self._open.add(self._database.connection())
+
+    def cursor(self, sql: str, parameters: Any) -> Any:
+        self.ensure()
+        return self._database.execute_sql(sql, parameters)
+
+    def raw_cursor(self) -> Any:
+        self.ensure()
+        return self._database.cursor()
+
+    def release(self) -> None:
+        if not self._shared and not self._database.is_closed():
+            self._open.discard(self._database.connection())
+            self._database.close()
+
+    def close(self) -> None:
+        super().close()
+        self._database.dispose()
+
+    def abandon(self) -> None:
+        super().abandon()
+        self._database.dispose()
+
+
+def connections(opened: Opened) -> Connections:
+    """The connections of an opened backend, in whichever way it has them."""
+    make: Callable[[Opened], Connections] = Direct if opened.connect is not None else ThroughPeewee
+    return make(opened)

@@ -1,0 +1,59 @@
+"""Compiles the statements of the reading verbs from the models, for SQLite, once for all.
+
+``python tools/freeze_statements.py`` writes ``core/wilk/backends/sqlite_statements.json``; with
+``--check`` it says whether that file is what the models give. A verb whose statement is in the file
+runs without Peewee being imported, which is most of what a reading command would spend.
+"""
+
+import json
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import wilk
+
+FILE = Path(wilk.__file__).parent / "backends" / "sqlite_statements.json"
+
+
+def compiled() -> str:
+    """The statements that the verbs below compile, as JSON: name → SQL and parameter names."""
+    with wilk.open_store("sqlite:///:memory:") as store:
+        engine = store._engine
+        engine._prepared = None
+        engine._statements.clear()
+        session = store.sessions.create().id
+        message = store.messages.append(session, "user", "hello", key="k")
+        store.messages.last(session)
+        store.messages.page(session)
+        store.messages.page(session, before=1)
+        store.messages.get(message.id)
+        store.messages.count(session)
+        store.sessions.get(session)
+        store.sessions.list()
+        store.sessions.recent()
+        for records in (store.agents, store.prompts, store.personas, store.presets):
+            records.list()
+            records.find("x")
+            with suppress(wilk.NotFound):
+                records.history("x")
+        store.definitions.find("mcp-servers")
+        store.definitions.list("mcp-servers")
+        store.definitions.files()
+        statements = {name: [one.sql, list(one.names)] for name, one in sorted(engine._statements.items())}
+    lines = [f"  {json.dumps(name)}: {json.dumps(statement)}" for name, statement in statements.items()]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def main() -> int:
+    text = compiled()
+    if "--check" in sys.argv:
+        current = FILE.read_text() == text
+        print("current" if current else f"{FILE.name} is not what the models give; run this without --check")
+        return 0 if current else 1
+    FILE.write_text(text)
+    print(f"wrote {FILE.name}: {text.count(chr(10)) - 2} statements")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
