@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import wilk
+from wilk.definitions.tables import Files
 
 FILE = Path(wilk.__file__).parent / "backends" / "sqlite_statements.json"
 
@@ -29,6 +30,7 @@ def compiled() -> str:
         store.messages.get(message.id)
         store.messages.count(session)
         store.sessions.get(session)
+        store.tool_calls.list(session)
         store.sessions.list()
         store.sessions.recent()
         for records in (store.agents, store.prompts, store.personas, store.presets):
@@ -38,7 +40,10 @@ def compiled() -> str:
                 records.history("x")
         store.definitions.find("mcp-servers")
         store.definitions.list("mcp-servers")
-        store.definitions.files()
+        files = Files(engine)
+        files.states()
+        files.broken()
+        files.list(None)
         statements = {name: [one.sql, list(one.names)] for name, one in sorted(engine._statements.items())}
     lines = [f"  {json.dumps(name)}: {json.dumps(statement)}" for name, statement in statements.items()]
     return "{\n" + ",\n".join(lines) + "\n}\n"

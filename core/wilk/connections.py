@@ -13,6 +13,8 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from wilk.errors import Closed
+
 if TYPE_CHECKING:
     from peewee import Database
 
@@ -92,6 +94,7 @@ class Direct(Connections):
         self._attach = opened.attach
         self._shared = opened.shared
         self._lock = threading.RLock()
+        self._ended = False
         self._database: Database | None = None
         self._forget()
 
@@ -108,6 +111,8 @@ class Direct(Connections):
         held = getattr(self._local, "held", None)
         if held is None:
             with self._lock:
+                if self._ended:
+                    raise Closed("the store has been closed; open it again with wilk.open_store")
                 connection = self._connect()
                 self._open.add(connection)
                 held = self._local.held = _Held(connection, self._open)
@@ -131,7 +136,9 @@ class Direct(Connections):
             self._local.held = None
 
     def close(self) -> None:
-        super().close()
+        with self._lock:  # no thread may open one behind the back of this
+            self._ended = True
+            super().close()
         if self._database is not None:
             self._database.dispose()
 

@@ -60,6 +60,7 @@ class Engine:
         self.writers = opened.writers
         self.shared = opened.shared
         self._connections = connections(opened)
+        self._errors: tuple[type[Exception], ...] = (*self._connections.errors, *_VALUE_ERRORS)
         self._local = _Local()
         self._writer = threading.BoundedSemaphore(opened.writers)
         # With one connection for all threads, whoever is in a transaction has it to itself.
@@ -121,7 +122,7 @@ class Engine:
             with self._turn:
                 cursor = self._cursor(sql, parameters)
                 return cursor.fetchall() if cursor.description is not None else []
-        except (*self._connections.errors, *_VALUE_ERRORS) as error:
+        except self._errors as error:
             raise self.translated(error) from error
 
     def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
@@ -168,7 +169,7 @@ class Engine:
             with self._turn:
                 count: int = self._cursor(sql, parameters).rowcount
                 return count
-        except (*self._connections.errors, *_VALUE_ERRORS) as error:
+        except self._errors as error:
             raise self.translated(error) from error
 
     def reading(self) -> AbstractContextManager[None]:
@@ -214,7 +215,9 @@ class Engine:
         if self._closed:
             return Closed("the store has been closed; open it again with wilk.open_store")
         if isinstance(error, UnicodeEncodeError):
-            return Invalid(f"{error.object!r}: text with a lone surrogate can only be kept in text, parts and metadata")
+            return Invalid(
+                f"{error.object!r}: text with a lone surrogate can only be kept in text, parts and metadata"
+            )
         if isinstance(error, OverflowError):
             return Invalid("a number is out of range: whole numbers of 64 bits are wanted")
         if "IntegrityError" in _kinds(error):
@@ -222,7 +225,9 @@ class Engine:
         if "locked" in lowered or "busy" in lowered:
             return Busy(f"another process held the store for over {self.timeout:g} s; try again")
         if "readonly" in lowered or "read-only" in lowered:
-            return ReadOnly(f"the store cannot be written: {text}; open it without readonly, or check its mode")
+            return ReadOnly(
+                f"the store cannot be written: {text}; open it without readonly, or check its mode"
+            )
         return BackendError(f"{type(error).__name__}: {text}")
 
     def _check_open(self) -> None:
@@ -264,7 +269,9 @@ class Transaction:
         local = engine._local
         if local.depth:
             if local.undone:
-                raise BackendError("the database has undone the whole transaction; leave its block, then try again")
+                raise BackendError(
+                    "the database has undone the whole transaction; leave its block, then try again"
+                )
             self._mark = len(local.after)
             self._begin()
         else:

@@ -284,9 +284,9 @@ class Host:
         key = f"{_OFFERED[hook][1]}.{name}"
         wanted = self._prefer.get(key)
         for plugin, offer in offers:
-            if wanted in (plugin.name, plugin.entry.distribution if plugin.entry else None):
+            if wanted is not None and wanted in (plugin.name, plugin.entry and plugin.entry.distribution):
                 return offer
-        labels = " and ".join(plugin.label for plugin, _ in offers)
+        labels = " and ".join(sorted(plugin.label for plugin, _ in offers))
         raise PluginError(
             f"{key} is offered by {labels}; say which in config.yaml (choose: {{{key}: DISTRIBUTION}}) "
             "or disable one (disabled_plugins)"

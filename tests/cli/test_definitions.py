@@ -248,6 +248,16 @@ def test_edit_tells_of_errors_with_their_place(
     assert "agents/reviewer/agent.yaml:9:18" in out
 
 
+def test_edit_as_json_is_one_document(
+    wilk: Run, agent_file: Path, editor: Callable[[str, str], None]
+) -> None:
+    editor("0.1", "warm")
+    result = wilk("agents", "edit", "reviewer", "--json")
+    assert result.code == 1
+    assert result.json["record"]["revision"] == 1
+    assert result.json["failures"][0]["id"] == "reviewer"
+
+
 def test_edit_that_changes_nothing(good: Run, agent_file: Path, editor: Callable[[str, str], None]) -> None:
     editor("not there", "")
     assert good("agents", "edit", "reviewer").out == "nothing changed\n"

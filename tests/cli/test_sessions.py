@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -52,7 +53,7 @@ def test_an_id_that_is_taken_is_a_conflict(good: Run, wilk: Run) -> None:
     assert wilk("sessions", "new", "--id", "mine").code == 1
 
 
-def test_a_session_that_could_not_become_current_was_not_made(wilk: Run, good: Run, tmp_path: object) -> None:
+def test_a_session_that_could_not_become_current_was_not_made(wilk: Run, good: Run, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/x.db"
     package_home = {"WILK_HOME": ""}
     with pytest.MonkeyPatch.context() as patch:
@@ -96,7 +97,7 @@ def test_lists_are_narrowed(good: Run, talk: str) -> None:
     assert len(good("sessions", "list", "--limit", "1", "--json").json) == 1
 
 
-def test_days_narrow_a_list(good: Run, home: object, talk: str) -> None:
+def test_days_narrow_a_list(good: Run, home: Path, talk: str) -> None:
     with package.open_store(clock=package.Clock(lambda: 1_000_000_000_000_000)) as store:
         store.sessions.create(name="old")
     assert [one["name"] for one in good("sessions", "list", "--days", "1", "--json").json] == ["talk"]
@@ -104,6 +105,13 @@ def test_days_narrow_a_list(good: Run, home: object, talk: str) -> None:
 
 def test_the_current_session_is_marked(good: Run, talk: str) -> None:
     assert "current, temporary" in good("sessions", "list").out
+
+
+def test_a_broken_note_of_the_current_session_does_not_spoil_the_list(
+    good: Run, home: Path, talk: str
+) -> None:
+    (home / "sessions" / "current.json").write_text("{")
+    assert talk in good("sessions", "list").out
 
 
 def test_save_keeps_and_lets_go(good: Run, talk: str) -> None:

@@ -442,6 +442,32 @@ class TestCancellation:
 
         run(scenario())
 
+    def test_while_begin_is_still_behind_a_cancelled_write_begins_nothing(self, run: Run) -> None:
+        """The cancelled write gave its lane back, but its thread is still at work."""
+
+        async def scenario() -> None:
+            async with self.opened(gate := Gate()) as store:
+                session = (await store.sessions.create()).id
+                task = asyncio.create_task(store.messages.append(session, "user", "slow"))
+                await gate.is_reached()
+                task.cancel()
+                await asyncio.wait([task])
+
+                async def block() -> None:
+                    async with store.transaction():
+                        await store.messages.append(session, "user", "never")
+
+                behind = asyncio.create_task(block())
+                await turn()
+                behind.cancel()
+                await turn()
+                gate.free.set()
+                await asyncio.wait([behind])
+                assert behind.cancelled()
+                await self.usable(store, session, "slow")
+
+        run(scenario())
+
     def test_between_two_verbs_of_a_transaction_undoes_it(self, run: Run) -> None:
         async def scenario() -> None:
             async with wilk.open_async_store() as store:
@@ -581,10 +607,23 @@ class TestClosing:
 
         run(scenario())
 
-    def test_from_two_tasks_at_once_is_closing_once(self, run: Run) -> None:
+    def test_from_two_tasks_at_once_ends_for_both_when_it_is_done(self, run: Run) -> None:
         async def scenario() -> None:
             store = await wilk.open_async_store()
-            await asyncio.gather(store.close(), store.close())
+            inside, go = asyncio.Event(), asyncio.Event()
+
+            async def block() -> None:
+                async with store.transaction():
+                    inside.set()
+                    await go.wait()
+
+            task = asyncio.create_task(block())
+            await inside.wait()
+            both = [asyncio.create_task(store.close()) for _ in range(2)]
+            await turn()
+            assert not any(one.done() for one in both)
+            go.set()
+            await asyncio.gather(task, *both)
 
         run(scenario())
 
@@ -613,18 +652,30 @@ class TestClosing:
 
         run(scenario())
 
-    def test_after_cancelled_opening_leaves_nothing_open(self, run: Run) -> None:
-        """The check that no file is left open is the one that every test makes at its end."""
+    def test_is_done_for_a_store_whose_opening_was_cancelled(self, run: Run) -> None:
+        reached, free, heard = threading.Event(), threading.Event(), threading.Event()
+
+        class Slow:
+            @hookimpl
+            def store_opened(self) -> None:
+                reached.set()
+                assert free.wait(30)
+
+            @hookimpl
+            def store_closing(self) -> None:
+                heard.set()
 
         async def scenario() -> None:
             async def open_it() -> None:
-                await wilk.open_async_store()
+                await wilk.open_async_store(host=Host(Slow()))
 
             task = asyncio.create_task(open_it())
-            await asyncio.sleep(0.001)
+            await asyncio.to_thread(reached.wait, 30)
             task.cancel()
             await asyncio.wait([task])
             assert task.cancelled()
+            free.set()
+            assert await asyncio.to_thread(heard.wait, 30)
 
         run(scenario())
 

@@ -55,6 +55,9 @@ def test_any_json_value_comes_back_as_it_was(value: Any) -> None:
 
 
 @given(value=values)
+@example("\0")
+@example([{"a\0": "\0"}])
+@example("the letters \\u0000")
 def test_what_is_written_is_strict_json_that_every_engine_holds(value: Any) -> None:
     def refuse(name: str) -> Any:
         raise AssertionError(f"{name} is no JSON")
@@ -62,7 +65,7 @@ def test_what_is_written_is_strict_json_that_every_engine_holds(value: Any) -> N
     written = codec.dumps(value)
     json.loads(written, parse_constant=refuse)
     written.encode()
-    assert "\\u0000" not in written or "\\\\u0000" in written
+    assert "\\u0000" not in written.replace("\\\\", ""), "PostgreSQL refuses it"
 
 
 def test_an_integer_of_ten_thousand_digits_comes_back() -> None:

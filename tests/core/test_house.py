@@ -68,13 +68,14 @@ MAY_USE = {
     "codec": {"errors"},
     "files": {"errors"},
     "models": {"clock", "codec"},
-    "records": {"definitions"},  # an agent's permissions are read off its definition
+    "records": {"clock", "codec", "definitions"},  # an agent's permissions are read off its definition
     "contracts": set(),
     "hookspecs": set(),
-    "engine": BOTTOM | {"models", "contracts"},
+    "connections": {"contracts", "errors"},
+    "engine": BOTTOM | {"connections", "models", "contracts"},
     "services": BOTTOM | {"models", "records", "engine", "events", "contracts", "definitions", "files",
                           "settings"},
-    "backends": {"contracts", "errors", "files", "hookspecs", "settings"},
+    "backends": {"contracts", "errors", "files", "hookspecs", "models", "settings"},
     "migrations": {"contracts", "engine", "errors"},
     "store": BOTTOM | {"engine", "events", "host", "migrations", "services", "settings", "definitions",
                        "tokens", "records", "contracts", "models"},

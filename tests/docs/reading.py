@@ -26,18 +26,21 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 TIME_LIMIT = 60
-_FENCE = re.compile(r"^(?P<indent> {0,3})```(?P<info>[^\n`]*)\n(?P<text>.*?)^(?P=indent)```[ ]*$", re.M | re.S)
+_FENCE = re.compile(
+    r"^(?P<indent> {0,3})```(?P<info>[^\n`]*)\n(?P<text>.*?)^(?P=indent)```[ ]*$", re.M | re.S
+)
 _FILE = re.compile(r"# (?P<file>[~\w][\w./~-]*\.(?:py|toml|ya?ml|json))\n")
 _TITLE = re.compile(r'title="(?P<file>[^"]+)"')
 
 # Installing is unpacking the wheel that a package's own build makes: no index is asked.
 _PIP = """
-import pathlib, subprocess, sys, zipfile
+import contextlib, io, os, pathlib, sys, zipfile
+from hatchling.build import build_wheel
+here, out = os.getcwd(), pathlib.Path(sys.argv[0]).parent.absolute()
 for folder in [word for word in sys.argv[1:] if word != "install" and not word.startswith("-")]:
-    build = "from hatchling.build import build_wheel; print(build_wheel({out!r}))"
-    out = pathlib.Path(sys.argv[0]).parent.absolute()
-    made = subprocess.run([sys.executable, "-c", build.format(out=str(out))], cwd=folder, check=True,
-                          stdout=subprocess.PIPE, text=True).stdout.split()[-1]
+    os.chdir(os.path.join(here, folder))
+    with contextlib.redirect_stdout(io.StringIO()):
+        made = build_wheel(str(out))
     zipfile.ZipFile(out / made).extractall(out.parent / "site")
     print("installed", made)
 """
@@ -81,7 +84,7 @@ def blocks(page: Path) -> list[Block]:
     found = []
     for fence in _FENCE.finditer(text):
         language, _, info = fence["info"].strip().partition(" ")
-        body = re.sub(rf"^{fence['indent']}", "", fence["text"], flags=re.M)
+        body = re.sub(rf"^{fence[1]}", "", fence["text"], flags=re.M)
         found.append(Block(language, info, body, text.count("\n", 0, fence.start()) + 2))
     return found
 
@@ -146,13 +149,16 @@ class Reader:
     def read(self) -> None:
         """Do all of it; an assertion says where the page is wrong."""
         try:
-            whole = blocks(self._page)
-            for block, after in zip(whole, [*whole[1:], None], strict=True):
-                self._do(block, after)
+            self.do(blocks(self._page))
         finally:
-            self._leave()
+            self.leave()
 
-    def _do(self, block: Block, after: Block | None) -> None:
+    def do(self, found: list[Block]) -> None:
+        """Do what some blocks say, one after the other."""
+        for before, block, after in zip([None, *found], found, [*found[1:], None], strict=False):
+            self._do(before, block, after)
+
+    def _do(self, before: Block | None, block: Block, after: Block | None) -> None:
         if block.file is not None:
             file = self._path(block.file)
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -165,8 +171,8 @@ class Reader:
                 self._compare(after.line, after.text, shown)
         elif block.language == "console":
             self._type(block)
-        elif block.language == "" and self._background:
-            self._background[-1].expect(self, block)
+        elif block.language == "" and before is not None and before.language == "diff":
+            self._background[-1].expect(self, block.text)
 
     def _path(self, name: str) -> Path:
         return self._user / name[2:] if name.startswith("~/") else self._folder / name
@@ -209,6 +215,8 @@ class Reader:
         for number, command, expected in _typed(block):
             if command.endswith("&"):
                 self._background.append(_Background(self._start(command.rstrip("& ")), self._at(number)))
+                if expected:
+                    self._background[-1].expect(self, expected)
                 continue
             code, shown = self._run(command)
             if expected:
@@ -232,7 +240,7 @@ class Reader:
 
     def _start(self, command: str) -> subprocess.Popen[str]:
         with (self._tools / "background").open("w") as output:
-            process = subprocess.Popen(
+            return subprocess.Popen(
                 ["bash", "-c", f"exec {command}"],
                 cwd=self._cwd,
                 env=self._environment | {"PYTHONUNBUFFERED": "1"},
@@ -241,7 +249,6 @@ class Reader:
                 stderr=subprocess.STDOUT,
                 text=True,
             )
-        return process
 
     def shown_in_background(self) -> str:
         return (self._tools / "background").read_text().replace(str(self._user), "~")
@@ -256,7 +263,8 @@ class Reader:
             f"{self._at(line)}: the page shows\n{expected}\nand it really is\n{shown}"
         )
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """End what still runs."""
         for background in self._background:
             background.end()
         if self._interpreter is not None:
@@ -275,16 +283,16 @@ class _Background:
         self._at = at
         self._compared = 0
 
-    def expect(self, reader: Reader, block: Block) -> None:
-        """Wait until it shows what a block says."""
+    def expect(self, reader: Reader, expected: str) -> None:
+        """Wait until it shows what is expected."""
         deadline = time.monotonic() + TIME_LIMIT
         while True:
             shown = reader.shown_in_background()
-            if fits(block.text, shown[self._compared :]):
+            if fits(expected, shown[self._compared :]):
                 self._compared = len(shown)
                 return
             assert self._process.poll() is None, f"{self._at}: it ended:\n{shown}"
-            assert time.monotonic() < deadline, f"{self._at}: expected\n{block.text}\nand it shows\n{shown}"
+            assert time.monotonic() < deadline, f"{self._at}: expected\n{expected}\nand it shows\n{shown}"
             time.sleep(0.02)
 
     def end(self) -> None:

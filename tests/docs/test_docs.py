@@ -80,15 +80,8 @@ def test_a_wrong_page_is_found_out(tmp_path: Path) -> None:
         source = folder / "wrong.md"
         source.write_text(text)
         with pytest.raises(AssertionError, match=r"docs/wrong\.md:"):
-            _read(reader, blocks(source))
-
-
-def _read(reader: Reader, found: list[Block]) -> None:
-    try:
-        for block, after in zip(found, [*found[1:], None], strict=True):
-            reader._do(block, after)
-    finally:
-        reader._leave()
+            reader.do(blocks(source))
+        reader.leave()
 
 
 # -- the parts that are generated -------------------------------------------------------------
@@ -147,8 +140,8 @@ def test_a_page_can_be_reached_from_the_readme(page: Path) -> None:
 
 
 def two_commands(page: Path) -> list[str]:
-    shown = [block.text for block in blocks(page) if block.language == "console" and ".venv/bin" in block.text]
-    return "".join(shown).splitlines()[:2]
+    shown = "".join(block.text for block in blocks(page) if block.language == "console")
+    return [line for line in shown.splitlines() if ".venv/bin" in line][:2]
 
 
 def test_the_two_commands_of_the_readme_are_those_of_the_contributors() -> None:
@@ -241,8 +234,10 @@ def test_the_module_of_a_plugin_page_is_a_sound_plugin(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(block.text)
     file = tmp_path / str(module.file)
-    monkeypatch.syspath_prepend(str((file.parent.parent if file.stem == "__init__" else file.parent)))
-    plugin = __import__(file.parent.name if file.stem == "__init__" else file.stem)
+    if file.stem == "__init__":
+        file = file.parent
+    monkeypatch.syspath_prepend(str(file.parent))
+    plugin = __import__(file.stem)
     monkeypatch.delitem(sys.modules, plugin.__name__)
     host = Host(plugin, entry_points=False)
     (known,) = host.plugins()

@@ -9,11 +9,11 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import wilk
-from wilk.settings import load
 
 BACKEND = """
 from wilk import Backend, hookimpl
@@ -49,18 +49,26 @@ class Site:
         self.folder = folder
         self.folder.mkdir()
         self._apart = apart
+        others()  # before this folder is on the search path
 
     def add(
-        self, name: str, source: str | Mapping[str, str] = "", *, value: str | None = None, version: str = "1.0"
+        self,
+        name: str,
+        source: str | Mapping[str, str] = "",
+        *,
+        value: str | None = None,
+        version: str = "1.0",
     ) -> str:
         """Install ``wilk-<name>`` with the entry point ``<name>``; return the name of its module.
 
         ``source`` is the module's text, or the files of a package by their names.
         """
         module = f"wilk_{name}"
-        files = {f"{module}.py": source} if isinstance(source, str) else {
-            f"{module}/{file}": text for file, text in source.items()
-        }
+        files = (
+            {f"{module}.py": source}
+            if isinstance(source, str)
+            else {f"{module}/{file}": text for file, text in source.items()}
+        )
         metadata = f"{module}-{version}.dist-info"
         files |= {
             f"{metadata}/METADATA": f"Metadata-Version: 2.1\nName: wilk-{name}\nVersion: {version}\n",
@@ -84,7 +92,9 @@ class Site:
 
     def python(self, code: str, **environment: str) -> Any:
         """Run code in a new process, and return the object that it passes to ``tell``."""
-        done = self.run([sys.executable, "-c", "import json\ndef tell(x): print(json.dumps(x))\n" + code], **environment)
+        done = self.run(
+            [sys.executable, "-c", "import json\ndef tell(x): print(json.dumps(x))\n" + code], **environment
+        )
         if done.returncode:
             raise AssertionError(done.stderr)
         return json.loads(done.stdout.splitlines()[-1])
@@ -113,6 +123,7 @@ class Site:
         )
 
 
-def others() -> list[str]:
+@cache
+def others() -> tuple[str, ...]:
     """The plugins that the tests' environment happens to have."""
-    return [info.name for info in wilk.Host().plugins(load=False) if info.distribution != "wilk"]
+    return tuple(info.name for info in wilk.Host().plugins(load=False) if info.distribution != "wilk")

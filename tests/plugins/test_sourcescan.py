@@ -50,7 +50,9 @@ def test_the_marker_may_be_written_in_another_way(written: str, said) -> None:
 
 
 def test_names_may_be_given_by_keyword(said) -> None:
-    assert said(PLAIN.replace('"mine", None', 'open=None, scheme="mine"')).offers == {"register_backends": ["mine"]}
+    assert said(PLAIN.replace('"mine", None', 'open=None, scheme="mine"')).offers == {
+        "register_backends": ["mine"]
+    }
 
 
 def test_several_offers_are_all_named(said) -> None:
@@ -139,7 +141,9 @@ def test_a_module_without_hooks_is_unknown(said) -> None:
     assert said("x = 1") is None
 
 
-def test_a_package_is_not_imported_to_find_what_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_is_not_imported_to_find_what_is_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "scanned_package").mkdir()
     (tmp_path / "scanned_package" / "__init__.py").write_text("raise SystemExit")
@@ -152,7 +156,7 @@ def test_a_package_is_not_imported_to_find_what_is_in_it(tmp_path: Path, monkeyp
 NAMES = st.sampled_from(["after_save", "after_delete", "register_backends", "register_commands", "helper"])
 MARKERS = st.sampled_from(
     [
-        *["@hookimpl", "@hookimpl(trylast=True)", "@wilk.hookimpl", "@impl", "@w.hookimpl"] * 3,
+        *["@hookimpl", "@hookimpl(trylast=True)", "@wilk.hookimpl", "@impl", "@w.hookimpl"] * 8,
         "@mark",
         "@same",
         "@hookimpl\n@same",
@@ -160,7 +164,7 @@ MARKERS = st.sampled_from(
     ]
 )
 OFFERING = [
-    *["return []", "yield {}('a', *REST)", "yield wilk.{}('b', *REST)", "if NAME: yield {}('d', *REST)"] * 3,
+    *["return []", "yield {}('a', *REST)", "yield wilk.{}('b', *REST)", "if NAME: yield {}('d', *REST)"] * 5,
     "return [{}('e', *REST), {}('f', *REST)]",
     "for _ in REST[:1]: yield {}('g', *REST)",
     "yield {}(NAME, *REST)",
@@ -201,7 +205,7 @@ def statements(draw) -> str:
     return draw(
         st.sampled_from(
             [
-                *[text] * 8,
+                *[text] * 40,
                 f"if NAME:\n    {indented}",
                 f"if not NAME:\n    {indented}",
                 f"try:\n    {indented}\nfinally:\n    pass",
@@ -220,14 +224,16 @@ def statements(draw) -> str:
 
 
 @settings(max_examples=400)
-@given(parts=st.lists(statements(), min_size=1, max_size=4), mark=st.booleans())
+@given(parts=st.lists(statements(), min_size=1, max_size=4, unique=True), mark=st.integers(0, 9))
 def test_what_is_said_is_what_an_import_shows(
-    parts: list[str], mark: bool, tmp_path_factory: pytest.TempPathFactory
+    parts: list[str], mark: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("scan")
-    imports = IMPORTS.replace("mark = same", "mark = hookimpl") if mark else IMPORTS
+    imports = IMPORTS.replace("mark = same", "mark = hookimpl") if mark == 9 else IMPORTS
     (folder / "scanned.py").write_text("\n".join([imports, *parts]))
-    helper = "".join(f"@wilk.hookimpl\ndef {name}(): return []\n" for name in ("after_save", "register_backends"))
+    helper = "".join(
+        f"@wilk.hookimpl\ndef {name}(): return []\n" for name in ("after_save", "register_backends")
+    )
     helper += "def after_delete(): ...\ndef register_commands(): ...\ndef helper(): ...\n"
     (folder / "scanned_helper.py").write_text("import wilk\n" + helper)
     with pytest.MonkeyPatch.context() as patch:

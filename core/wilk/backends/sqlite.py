@@ -114,7 +114,7 @@ def _attached(connection: Callable[[], sqlite3.Connection], *, shared: bool) -> 
     class Attached(SqliteDatabase):
         def _connect(self) -> sqlite3.Connection:
             opened = connection()
-            self._add_conn_hooks(opened)
+            self._add_conn_hooks(opened)  # type: ignore[attr-defined]
             return opened
 
         def _close(self, conn: sqlite3.Connection) -> None:
@@ -186,7 +186,9 @@ def _exclusive(path: Path, timeout: float) -> Iterator[None]:
         try:
             connection.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError as error:
-            raise Busy(f"another process keeps {path}, which lets one at a time change the schema; try again") from error
+            raise Busy(
+                f"another process keeps {path}, which lets one at a time change the schema; try again"
+            ) from error
         yield
     finally:
         connection.close()
@@ -241,7 +243,9 @@ class FTS5:
 
     def install(self, database: Database) -> None:
         """Make what is missing of the table and its triggers; a new index takes in every row."""
-        present = dict(database.execute_sql("SELECT name, sql FROM sqlite_master WHERE name LIKE 'messages_fts%'"))
+        present = dict(
+            database.execute_sql("SELECT name, sql FROM sqlite_master WHERE name LIKE 'messages_fts%'")
+        )
         for name, sql in self._OBJECTS.items():
             if name not in present:
                 database.execute_sql(sql)

@@ -44,9 +44,6 @@ class Context:
     @cached_property
     def host(self) -> Host:
         """The plugins."""
-        from wilk.cli.lean import import_store
-
-        import_store()
         from wilk.cli.logs import Lines
         from wilk.host import Host
 
@@ -56,10 +53,9 @@ class Context:
     @cached_property
     def store(self) -> Store:
         """The store; the program closes it."""
-        host = self.host
         from wilk.store import open_store
 
-        return open_store(settings=self.settings, host=host)
+        return open_store(settings=self.settings, host=self.host)
 
     def open_store(self) -> Store:
         """Give the store: what a plugin's command gets to call."""

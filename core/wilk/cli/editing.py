@@ -60,13 +60,13 @@ def edit(kind: Kind, context: Context) -> int:
     while True:
         _run_editor(file)
         failures = store.sync([file]).failures
-        for failure in failures:
+        for failure in () if out.json else failures:
             show_failure(out, failure)
         if not failures or not _again():
             break
     after = store.definitions.find(kind.name, name)
     if out.json:
-        out.document(after)
+        out.document({"record": after, "failures": failures})
     elif after is not None and (before is None or before.revision != after.revision):
         show_change(out, store, _change(kind, after, before))
     elif not failures:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from wilk.cli import text
 from wilk.cli.context import Context
-from wilk.cli.output import is_terminal
+from wilk.cli.output import Output, Styled
 from wilk.cli.parsing import Parser, UsageError, Verb, common, suggestion
 from wilk.errors import WilkError
 
@@ -223,16 +223,12 @@ def plugins_command(noun: str, argv: Sequence[str]) -> Command:
 
 def _failed(message: str, code: int) -> int:
     """Tell on stderr what went wrong."""
-    shown = text.lines(message)
-    if is_terminal(sys.stderr) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb":
-        prefix = "\x1b[31mwilk: error:\x1b[0m"
-    else:
-        prefix = "wilk: error:"
     try:
-        sys.stderr.write(f"{prefix} {shown}\n")
+        prefix = Output(sys.stderr).paint(Styled("wilk: error:", "red"))
+        sys.stderr.write(f"{prefix} {text.lines(message)}\n")
         sys.stderr.flush()
     except (OSError, ValueError, AttributeError):
-        pass
+        pass  # there is no stderr to tell it on; the exit code does
     return code
 
 

@@ -8,6 +8,7 @@ from wilk.cli.choosing import chosen_session, session_argument
 from wilk.cli.output import Styled, moment, word
 from wilk.cli.parsing import Verb, completed, count, days, mapping
 from wilk.cli.transcript import show_messages, show_tool_calls
+from wilk.errors import WilkError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,7 +120,7 @@ def _list(context: Context) -> None:
 
 
 def _table(context: Context, sessions: Sequence[Session]) -> None:
-    current = context.store.sessions.current() if context.store.home is not None else None
+    current = _current(context)
     rows = [
         [
             Styled(session.id, "cyan"),
@@ -132,6 +133,14 @@ def _table(context: Context, sessions: Sequence[Session]) -> None:
         for session in sessions
     ]
     context.out.table(["ID", "NAME", "STATE", "MESSAGES", "MODEL", "LAST ACTIVITY"], rows, right=[3])
+
+
+def _current(context: Context) -> Session | None:
+    """The current session; a list does without it where there is none to be read."""
+    try:
+        return context.store.sessions.current()
+    except WilkError:
+        return None
 
 
 def _state(session: Session, current: Session | None) -> str:

@@ -1,33 +1,32 @@
 """The rows behind definitions: one table per kind with a model, the common table for the rest.
 
-Bulk work goes through statements that are compiled once from the models.
+Bulk work and plain reading go through statements that are compiled once from the models; the
+models, and Peewee with them, are asked for when a query is to be built.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
-from peewee import EXCLUDED
-
-from wilk import codec
+from wilk import codec, models
 from wilk.clock import to_datetime
 from wilk.contracts import DefinitionKind
-from wilk.engine import Engine
-from wilk.models import definitions as models
+from wilk.engine import Engine, Rows
 from wilk.models import fields_of
-from wilk.models.base import JsonField
 from wilk.models.statements import Statement, param
 from wilk.records import definitions as records
+from wilk.records.decoding import decoder
 
 _FEW = 200
 """Up to so many ids are named in a query; for more, the whole table is read."""
 
-_RECORDS: dict[Any, type[Any]] = {
-    models.Agent: records.Agent,
-    models.Prompt: records.Prompt,
-    models.Persona: records.Persona,
-    models.Preset: records.Preset,
+_RECORDS: dict[str, type[Any]] = {
+    "agents": records.Agent,
+    "prompts": records.Prompt,
+    "personas": records.Persona,
+    "presets": records.Preset,
 }
 
 Claim = tuple[str, ...]
@@ -52,14 +51,29 @@ class Table:
     def __init__(self, engine: Engine, kind: DefinitionKind) -> None:
         self.kind = kind
         self.own = kind.model is not None
+        self.record: type[Any] = _RECORDS.get(kind.name, records.Definition)
+        self.noun = kind.name.removesuffix("s") if kind.name in _RECORDS else "definition"
         self._engine = engine
-        self.model: Any = kind.model() if kind.model else models.Definition
-        self.record: type[Any] = _RECORDS.get(self.model, records.Definition)
-        self.noun = kind.name.removesuffix("s") if self.model in _RECORDS else "definition"
-        self._fields: list[Any] = list(self.model._meta.sorted_fields)
-        self._names = [field.name for field in self._fields]
-        self._json = [f for f in self._fields if isinstance(f, JsonField) and f.name != "definition"]
-        self._installs = "is_installed" in self._names
+        self._decoded = decoder(self.record)
+
+    @cached_property
+    def model(self) -> Any:
+        """The model of the kind."""
+        return self.kind.model() if self.kind.model else models.Definition
+
+    @cached_property
+    def _fields(self) -> list[Any]:
+        return list(self.model._meta.sorted_fields)
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return [field.name for field in self._fields]
+
+    @cached_property
+    def _json(self) -> list[Any]:
+        from wilk.models.base import JsonField  # with Peewee; see wilk.models
+
+        return [f for f in self._fields if isinstance(f, JsonField) and f.name != "definition"]
 
     # -- reading --------------------------------------------------------------------------
 
@@ -74,7 +88,7 @@ class Table:
             model.created_at,
             model.archived_at,
         ]
-        persona = model is models.Persona
+        persona = self.record is records.Persona
         if persona:
             fields += [model.is_default, model.category]
         query = model.select(*fields)
@@ -93,7 +107,7 @@ class Table:
         return self._claims(name, columns.get("is_default", False), columns.get("category"))
 
     def _claims(self, name: str, is_default: bool = False, category: str | None = None) -> frozenset[Claim]:
-        if self.model not in _RECORDS:
+        if self.record is records.Definition:
             return frozenset()
         if is_default:
             return frozenset({("name", name), ("default", category or "")})
@@ -101,30 +115,55 @@ class Table:
 
     def find(self, id: str) -> Any | None:
         """The record with that id, archived or not, or None."""
-        return next(iter(self.select(self.model.id == id)), None)
+        parameters = (id,) if self.own else (id, self.kind.name)
+        rows = self._engine.fetch(self._name("find"), self._find, parameters)
+        return next(iter(self._made(rows)), None)
+
+    def living(self) -> list[Any]:
+        """The records that are not archived, by id."""
+        rows = self._engine.fetch(self._name("living"), self._living, () if self.own else (self.kind.name,))
+        return self._made(rows)
 
     def select(self, *conditions: Any) -> list[Any]:
         """The records that meet the conditions, by id."""
-        query = self.model.select(*self._record_fields()).order_by(self.model.id)
+        query = self._select()
         if not self.own:
             conditions = (*conditions, self.model.kind == self.kind.name)
         if conditions:
             query = query.where(*conditions)
-        return [self._made(row) for row in self._engine.rows(query)]
+        return self._made(self._engine.select(query))
 
     def alive(self) -> Any:
         """The condition that a record is not archived."""
         return self.model.archived_at.is_null()
 
-    def _record_fields(self) -> list[Any]:
-        if self.record is records.Definition and self.own:
-            return [getattr(self.model, name) for name in records.Definition._fields[1:]]
-        return fields_of(self.model, self.record)
+    def _select(self) -> Any:
+        fields = (
+            fields_of(self.model, self.record)
+            if not self._nameless
+            else [getattr(self.model, name) for name in records.Definition._fields[1:]]
+        )
+        return self.model.select(*fields).order_by(self.model.id)
 
-    def _made(self, row: Sequence[Any]) -> Any:
-        if self.record is records.Definition and self.own:
-            return records.Definition(self.kind.name, *row)
-        return self.record(*row)
+    def _find(self) -> Any:
+        query = self._select().where(self.model.id == param("id"))
+        return query if self.own else query.where(self.model.kind == param("kind"))
+
+    def _living(self) -> Any:
+        query = self._select().where(self.alive())
+        return query if self.own else query.where(self.model.kind == param("kind"))
+
+    @property
+    def _nameless(self) -> bool:
+        """Whether the rows do not say of which kind they are, and the records do."""
+        return self.own and self.record is records.Definition
+
+    def _made(self, rows: Rows) -> list[Any]:
+        return self._decoded([(self.kind.name, *row) for row in rows] if self._nameless else rows)
+
+    def _name(self, verb: str) -> str:
+        """The name of a statement: kinds without a model share theirs."""
+        return f"definitions.{verb}.{self.kind.name}" if self.own else f"definitions.{verb}"
 
     # -- writing --------------------------------------------------------------------------
 
@@ -162,21 +201,15 @@ class Table:
         model = self.model
         target = [model.id] if self.own else [model.kind, model.id]
         kept = {"id", "kind", "created_at"}
+        changed = [field for field in self._fields if field.name not in kept]
         return self._engine.statement(
-            f"definitions.put.{self.kind.name}",
-            lambda: model.insert({field: param(field.name) for field in self._fields}).on_conflict(
-                conflict_target=target,
-                update={
-                    field: getattr(EXCLUDED, field.column_name)
-                    for field in self._fields
-                    if field.name not in kept
-                },
-            ),
+            self._name("put"), lambda: _upserted(model, self._fields, target, changed)
         )
 
     def _archive(self) -> Statement:
         model = self.model
-        changed = [model.archived_at, model.updated_at, *([model.is_installed] if self._installs else [])]
+        installs = [model.is_installed] if "is_installed" in self._names else []
+        changed = [model.archived_at, model.updated_at, *installs]
 
         def build() -> Any:
             query = model.update({field: param(field.name) for field in changed}).where(
@@ -184,7 +217,7 @@ class Table:
             )
             return query if self.own else query.where(model.kind == param("kind"))
 
-        return self._engine.statement(f"definitions.archive.{self.kind.name}", build)
+        return self._engine.statement(self._name("archive"), build)
 
 
 class File(NamedTuple):
@@ -199,38 +232,42 @@ class File(NamedTuple):
     error: str | None
 
 
+_COLUMNS = {"content_hash": "file_hash"}
+"""What the records of files call otherwise than the table."""
+
+_decoded_files = decoder(records.DefinitionFile)
+
+
 class Files:
     """The table of definition files."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self.model: Any = models.DefinitionFile
-        self._fields = [getattr(self.model, name) for name in File._fields]
+
+    @cached_property
+    def _fields(self) -> list[Any]:
+        return fields_of(models.DefinitionFile, File)
 
     def states(self) -> list[tuple[Any, ...]]:
         """Path, stat, state and kind of every file: what a sync of an unchanged folder reads."""
-        model = self.model
-        statement = self._engine.statement(
-            "definition_files.states", lambda: model.select(model.path, model.stat, model.state, model.kind)
-        )
-        return self._engine.execute(statement.sql)
+        return self._engine.fetch("definition_files.states", _states)
 
     def of(self, paths: Collection[str]) -> dict[str, File]:
         """What is known of these paths."""
         found: dict[str, File] = {}
         wanted = list(paths)
         for start in range(0, len(wanted), _FEW):
-            some = self.model.path.in_(wanted[start : start + _FEW])
+            some = models.DefinitionFile.path.in_(wanted[start : start + _FEW])
             found.update(
                 (row[0], File(*row))
-                for row in self._engine.rows(self.model.select(*self._fields).where(some))
+                for row in self._engine.rows(models.DefinitionFile.select(*self._fields).where(some))
             )
         return found
 
     def broken(self) -> dict[str, File]:
         """The files whose content could not be taken over."""
-        query = self.model.select(*self._fields).where(self.model.state == "broken")
-        return {row[0]: File(*row) for row in self._engine.rows(query)}
+        rows = self._engine.fetch("definition_files.in_state", _in_state, ("broken",))
+        return {row[0]: File(*row) for row in rows}
 
     def put(self, files: Iterable[File], now: int) -> None:
         """Write what is known now."""
@@ -238,30 +275,32 @@ class Files:
 
     def list(self, kind: str | None) -> list[records.DefinitionFile]:
         """The records of files, by path."""
-        model = self.model
-        fields = [
-            model.path,
-            model.kind,
-            model.id,
-            model.state,
-            model.error,
-            model.file_hash,
-            model.synced_at,
-        ]
-        query = model.select(*fields).order_by(model.path)
-        if kind is not None:
-            query = query.where(model.kind == kind)
-        return [records.DefinitionFile(*row) for row in self._engine.rows(query)]
+        rows = self._engine.fetch("definition_files.list", _files)
+        found = _decoded_files(rows)
+        return found if kind is None else [file for file in found if file.kind == kind]
 
     def _upsert(self) -> Statement:
-        fields = [*self._fields, self.model.synced_at]
+        model = models.DefinitionFile
+        fields = [*self._fields, model.synced_at]
         return self._engine.statement(
-            "definition_files.put",
-            lambda: self.model.insert({field: param(field.name) for field in fields}).on_conflict(
-                conflict_target=[self.model.path],
-                update={field: getattr(EXCLUDED, field.column_name) for field in fields[1:]},
-            ),
+            "definition_files.put", lambda: _upserted(model, fields, [model.path], fields[1:])
         )
+
+
+def _states() -> Any:
+    model = models.DefinitionFile
+    return model.select(model.path, model.stat, model.state, model.kind)
+
+
+def _in_state() -> Any:
+    model = models.DefinitionFile
+    return model.select(*fields_of(model, File)).where(model.state == param("state"))
+
+
+def _files() -> Any:
+    model = models.DefinitionFile
+    fields = [getattr(model, _COLUMNS.get(name, name)) for name in records.DefinitionFile._fields]
+    return model.select(*fields).order_by(model.path)
 
 
 class Revisions:
@@ -269,21 +308,33 @@ class Revisions:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self.model: Any = models.Revision
 
     def add(self, revisions: Iterable[Mapping[str, Any]]) -> None:
         """Write new revisions, whose ``definition`` is JSON text already."""
         statement = self._engine.statement(
             "revisions.add",
-            lambda: self.model.insert({field: param(field.name) for field in self.model._meta.sorted_fields}),
+            lambda: models.Revision.insert({f: param(f.name) for f in models.Revision._meta.sorted_fields}),
         )
         _run(self._engine, statement, revisions)
 
     def list(self, kind: str, id: str) -> list[records.Revision]:
         """The revisions of a definition, oldest first."""
-        model = self.model
-        query = model.select(*fields_of(model, records.Revision)).where(model.kind == kind, model.id == id)
-        return [records.Revision(*row) for row in self._engine.rows(query.order_by(model.number))]
+        return decoder(records.Revision)(self._engine.fetch("revisions.list", _history, (kind, id)))
+
+
+def _history() -> Any:
+    model = models.Revision
+    query = model.select(*fields_of(model, records.Revision)).order_by(model.number)
+    return query.where(model.kind == param("kind"), model.id == param("id"))
+
+
+def _upserted(model: Any, fields: Sequence[Any], target: Sequence[Any], changed: Sequence[Any]) -> Any:
+    """INSERT … ON CONFLICT DO UPDATE of the changed fields."""
+    from peewee import EXCLUDED  # with Peewee; see wilk.models
+
+    return model.insert({field: param(field.name) for field in fields}).on_conflict(
+        conflict_target=target, update={field: getattr(EXCLUDED, field.column_name) for field in changed}
+    )
 
 
 def _run(engine: Engine, statement: Statement, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -39,7 +39,7 @@ class Definitions:
     def list(self, kind: str, *, archived: bool = False) -> Sequence[Any]:
         """List the records of a kind by id; with ``archived`` also those whose files are gone."""
         table = self._catalog.table(kind)
-        return table.select() if archived else table.select(table.alive())
+        return table.select() if archived else table.living()
 
     def read(self, kind: str, id: str | None = None) -> dict[str, Any]:
         """Read a definition from its file as it is now, with its secrets; raises NotFound."""
@@ -135,6 +135,9 @@ class Records(Generic[_R]):
     def _select(self, name: str | None, archived: bool, columns: Mapping[str, str | None]) -> list[_R]:
         """The records by id whose name contains ``name`` and whose columns have these values."""
         table = self._catalog.table(self.kind)
+        if name is None and not archived and not any(columns.values()):
+            living: list[_R] = table.living()
+            return living
         conditions = [
             getattr(table.model, column) == value for column, value in columns.items() if value is not None
         ]

@@ -114,7 +114,7 @@ class Sessions:
         after: str | None = None,
     ) -> Sequence[Session]:
         """List sessions, the latest activity first; ``after`` is the last id of the page before."""
-        if user is group is saved is status is after is None:
+        if all(given is None for given in (user, group, saved, status, after)):
             return _decoded(self._engine.fetch("sessions.list", _list, (limit,)))
         query = _select()
         if user is not None:

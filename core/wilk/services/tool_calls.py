@@ -9,9 +9,12 @@ from wilk import clock, models
 from wilk.engine import Engine
 from wilk.errors import Conflict, Invalid, NotFound
 from wilk.events import Events
+from wilk.models.statements import param
 from wilk.records.conversation import ToolCall
+from wilk.records.decoding import decoder
 
 STATUSES = ("running", "ok", "error")
+_decoded = decoder(ToolCall)
 
 
 class ToolCalls:
@@ -106,7 +109,9 @@ class ToolCalls:
         limit: int = 100,
     ) -> Sequence[ToolCall]:
         """List tool calls, the latest first."""
-        query = models.ToolCall.select(*_fields()).order_by(models.ToolCall.started_at.desc(), models.ToolCall.id.desc())
+        if session_id is not None and name is None and status is None:
+            return _decoded(self._engine.fetch("tool_calls.of_session", _of_session, (session_id, limit)))
+        query = _latest_first()
         if session_id is not None:
             query = query.where(models.ToolCall.session == session_id)
         if name is not None:
@@ -116,6 +121,15 @@ class ToolCalls:
                 raise Invalid(f"status {status!r}: one of {', '.join(STATUSES)} is wanted")
             query = query.where(models.ToolCall.status == status)
         return [ToolCall(*row) for row in self._engine.rows(query.limit(limit))]
+
+
+def _latest_first() -> Any:
+    call = models.ToolCall
+    return call.select(*_fields()).order_by(call.started_at.desc(), call.id.desc())
+
+
+def _of_session() -> Any:
+    return _latest_first().where(models.ToolCall.session == param("session")).limit(param("limit"))
 
 
 def _fields() -> list[Any]:
