@@ -91,15 +91,11 @@ def _default(value: Any) -> str:
 
 def _error_tree() -> str:
     lines = (errors.__doc__ or "").partition("::\n\n")[2].rstrip().splitlines()
-    return "```text\n" + "\n".join(line.removeprefix("    ") for line in lines) + "\n```"
+    tree = "\n".join(line.removeprefix("    ") for line in lines)
+    return f"```text\n{_markdown(tree).replace('`', '')}\n```"
 
 
 def _error_list() -> str:
-    said = {
-        f"store.{noun}.{verb}": inspect.getdoc(function) or ""
-        for noun, service in _nouns()
-        for verb, function in _own(Records) * issubclass(service, Records) + _own(service)
-    }
     parts = []
     for name, error in vars(errors).items():
         if not (isinstance(error, type) and issubclass(error, errors.WilkError)):
@@ -107,11 +103,22 @@ def _error_list() -> str:
         part = [f"### {name}", "", _markdown(inspect.getdoc(error) or "")]
         if error is not errors.WilkError:
             part += ["", f"A kind of `{error.__bases__[0].__name__}`."]
-        raisers = [verb for verb, doc in said.items() if re.search(rf"[Rr]aises [^.]*\b{name}\b", doc)]
-        if raisers:
-            part += ["", "Verbs that say so: " + ", ".join(f"`{verb}`" for verb in raisers) + "."]
+        if told := "; ".join(_verbs_that_tell_of(name)):
+            part += ["", f"Verbs that say so: {told}."]
         parts.append("\n".join(part))
     return "\n\n".join(parts)
+
+
+def _verbs_that_tell_of(error: str) -> Iterator[str]:
+    """The verbs in whose documentation an error stands, noun by noun."""
+    for noun, service in _nouns():
+        verbs = [
+            f"`{name}`"
+            for name, verb in _own(Records) * issubclass(service, Records) + _own(service)
+            if re.search(rf"[Rr]aises [^.]*\b{error}\b", inspect.getdoc(verb) or "")
+        ]
+        if verbs:
+            yield f"`store.{noun}`: {', '.join(verbs)}"
 
 
 # -- the verbs ------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ what needs it, and works over the same connections), or hands over a Peewee data
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from collections.abc import Callable
@@ -30,6 +31,7 @@ class Connections:
     def __init__(self) -> None:
         # Weak: the connection of a thread that has ended goes with the thread.
         self._open: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._kept: list[Any] = []
         self._inherited: list[Any] = []
 
     @property
@@ -58,10 +60,24 @@ class Connections:
         for connection in list(self._open):
             connection.close()
 
+    def keep_for_fork(self) -> None:
+        """Keep all connections alive while this process forks.
+
+        The child ends its parent's other threads before it runs any hook. Their connections would
+        be closed with them, and that would roll back, in the memory that the processes share, what
+        the parent's threads are still writing.
+        """
+        self._kept = list(self._open)
+
+    def forked(self) -> None:
+        """In the parent: the fork is done."""
+        self._kept = []
+
     def abandon(self) -> None:
         """Forget the connections that a forked child has inherited, without closing them: they are
         its parent's."""
-        self._inherited.extend(self._open)
+        self._inherited.extend(self._kept)
+        self._kept = []
         self._open.clear()
 
 
@@ -75,9 +91,10 @@ class _Held:
     def __init__(self, connection: Any, open: weakref.WeakSet[Any]) -> None:
         self.connection = connection
         self._open = open
+        self._process = os.getpid()
 
     def __del__(self) -> None:
-        if self.connection in self._open:
+        if self._process == os.getpid() and self.connection in self._open:
             self._open.discard(self.connection)
             self.connection.close()
 

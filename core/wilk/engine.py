@@ -244,6 +244,7 @@ class Engine:
         """
         if not self._closed and not self.in_transaction:
             self.release()
+        self._connections.keep_for_fork()
 
     def _after_fork(self) -> None:
         """Leave the parent's connections alone in a forked child; it opens its own."""
@@ -371,8 +372,13 @@ def _forking() -> None:
 
 def _forked() -> None:
     for engine in list(_engines):
+        engine._connections.forked()
+
+
+def _born() -> None:
+    for engine in list(_engines):
         engine._after_fork()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_forking, after_in_child=_forked)
+    os.register_at_fork(before=_forking, after_in_parent=_forked, after_in_child=_born)

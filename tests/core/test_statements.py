@@ -16,7 +16,9 @@ ROOT = Path(__file__).parents[2]
 
 def test_those_kept_are_what_the_models_give() -> None:
     tool = runpy.run_path(str(ROOT / "tools" / "freeze_statements.py"))
-    assert (Path(wilk.__file__).parent / "backends" / "sqlite_statements.json").read_text() == tool["compiled"]()
+    assert (Path(wilk.__file__).parent / "backends" / "sqlite_statements.json").read_text() == tool[
+        "compiled"
+    ]()
 
 
 @pytest.mark.parametrize(

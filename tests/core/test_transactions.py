@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sqlite3
 import threading
@@ -15,6 +16,7 @@ import pytest
 
 import wilk
 from wilk import hookimpl
+from wilk.backends import sqlite as backend
 from wilk.models.conversation import Session as SessionModel
 
 
@@ -513,6 +515,11 @@ class TestClosed:
             with pytest.raises(wilk.Closed):
                 other.submit(store.sessions.list).result()
 
+    def test_opens_no_connection_that_nobody_would_close(self, closed: wilk.Store) -> None:
+        """A thread that was about to open one when the store was closed."""
+        with ThreadPoolExecutor(1) as other, pytest.raises(wilk.Closed):
+            other.submit(closed._engine._connections.ensure).result()
+
     def test_leaves_no_wal_behind(self, home: Path, closed: wilk.Store) -> None:
         assert [file.name for file in home.glob("wilk.db-*")] == []
 
@@ -587,6 +594,54 @@ class TestFork:
             free.set()
             holding.result()
         assert code == 0
+
+    def test_a_child_leaves_the_open_transaction_of_a_parents_thread_alone(
+        self, store: wilk.Store, session: str
+    ) -> None:
+        taken, free = threading.Event(), threading.Event()
+
+        def write() -> int:
+            with store.transaction():
+                store.messages.extend(session, [{"role": "user", "text": "x" * 500}] * 300)
+                taken.set()
+                free.wait()
+                store.messages.extend(session, [{"role": "user", "text": "y" * 500}] * 300)
+                return len(store.messages.page(session, limit=1000))
+
+        closed: list[sqlite3.Connection] = []
+        close = backend._Connection.close
+
+        def noting(connection: backend._Connection) -> None:
+            closed.append(connection)
+            close(connection)
+
+        def check() -> None:
+            gc.collect()
+            store.close()
+            assert closed == []
+
+        with ThreadPoolExecutor(1) as other, pytest.MonkeyPatch.context() as patch:
+            writing = other.submit(write)
+            taken.wait()
+            store._engine.release()
+            gc.collect()  # what was closed before this is not of interest
+            patch.setattr(backend._Connection, "close", noting)
+            code = self.in_child(check)
+            free.set()
+            assert writing.result() == 600
+        assert code == 0
+        assert store._engine.execute("PRAGMA integrity_check") == [("ok",)]
+
+    def test_a_child_forked_inside_a_transaction_does_not_use_its_parents_connection(
+        self, store: wilk.Store
+    ) -> None:
+        def check() -> None:
+            assert not store._engine.in_transaction
+            assert store._engine.database.connection() is not parents
+
+        with store.transaction():
+            parents = store._engine.database.connection()
+            assert self.in_child(check) == 0
 
     def test_a_child_gives_other_ids(self, store: wilk.Store) -> None:
         read, write = os.pipe()

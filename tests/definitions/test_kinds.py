@@ -44,23 +44,44 @@ def test_importing_the_kinds_imports_neither_yaml_nor_peewee() -> None:
         ({"name": 3}, "f: name: expected text, found the number 3"),
         ({"name": " "}, "f: name: this field is blank"),
         ({"model": "gpt-4"}, "f: model: expected a mapping, found the text 'gpt-4'"),
-        ({"model": {"parameters": {"temperature": 2.1}}}, "f: model.parameters.temperature: expected a number from 0 to 2"),
-        ({"model": {"parameters": {"temperature": True}}}, "f: model.parameters.temperature: expected a number"),
-        ({"model": {"parameters": {"temperature": float("nan")}}}, "f: model.parameters.temperature: expected a number"),
-        ({"model": {"parameters": {"max_tokens": 0}}}, "f: model.parameters.max_tokens: expected a whole number from 1"),
-        ({"model": {"parameters": {"max_tokens": 1.5}}}, "f: model.parameters.max_tokens: expected a whole number"),
-        ({"model": {"parameters": {"top_p": 1.1}}}, "f: model.parameters.top_p: expected a number from 0 to 1"),
+        (
+            {"model": {"parameters": {"temperature": 2.1}}},
+            "f: model.parameters.temperature: expected a number from 0 to 2",
+        ),
+        (
+            {"model": {"parameters": {"temperature": True}}},
+            "f: model.parameters.temperature: expected a number",
+        ),
+        (
+            {"model": {"parameters": {"temperature": float("nan")}}},
+            "f: model.parameters.temperature: expected a number",
+        ),
+        (
+            {"model": {"parameters": {"max_tokens": 0}}},
+            "f: model.parameters.max_tokens: expected a whole number from 1",
+        ),
+        (
+            {"model": {"parameters": {"max_tokens": 1.5}}},
+            "f: model.parameters.max_tokens: expected a whole number",
+        ),
+        (
+            {"model": {"parameters": {"top_p": 1.1}}},
+            "f: model.parameters.top_p: expected a number from 0 to 1",
+        ),
         ({"tools": {"a": 1}}, "f: tools: expected a list, found a mapping"),
         ({"tools": ["a", None]}, "f: tools[1]: expected text, found nothing"),
         ({"permissions": {"filesystem": {"read": "./x"}}}, "f: permissions.filesystem.read: expected a list"),
         ({"permissions": {"shell": []}}, "f: permissions.shell: expected a mapping, found a list"),
         ({"prompts": {"system": ["x"]}}, "f: prompts.system: expected text, found a list"),
         ({"memory": {"project_context": "yes"}}, "f: memory.project_context: expected true or false"),
-        ({"memory": {"max_context_tokens": -1}}, "f: memory.max_context_tokens: expected a whole number from 1"),
+        (
+            {"memory": {"max_context_tokens": -1}},
+            "f: memory.max_context_tokens: expected a whole number from 1",
+        ),
         ({"metadata": {"tags": "a"}}, "f: metadata.tags: expected a list"),
         ({"description": "a\0b"}, "f: description: NUL characters cannot be kept"),
     ],
-)  # fmt: skip
+)
 def test_each_field_of_an_agent_is_checked(change: dict[str, Any], fault: str) -> None:
     (found,) = faults("agents", {"name": "x", **change})
     assert found.startswith(fault)
@@ -125,16 +146,34 @@ def test_the_variables_of_a_prompt_are_those_of_its_template_in_order() -> None:
 
 def test_a_persona_takes_kalitos_names() -> None:
     definition = {
-        "name": "P", "prompt": "x", "temperature": 0.7, "maxTokens": 100, "topP": 0.9, "repeatPenalty": 1.1,
-        "stopSequences": ["###"], "default_model": "m", "suggested_models": ["n"], "icon": "i", "default": True,
-    }  # fmt: skip
+        "name": "P",
+        "prompt": "x",
+        "temperature": 0.7,
+        "maxTokens": 100,
+        "topP": 0.9,
+        "repeatPenalty": 1.1,
+        "stopSequences": ["###"],
+        "default_model": "m",
+        "suggested_models": ["n"],
+        "icon": "i",
+        "default": True,
+    }
     assert faults("personas", definition) == []
     columns = KINDS["personas"].columns("p", definition)
     assert columns == {
-        "prompt": "x", "description": None, "icon": "i", "category": "general", "default_model": "m",
-        "suggested_models": ["n"], "temperature": 0.7, "max_tokens": 100, "top_p": 0.9, "repeat_penalty": 1.1,
-        "stop_sequences": ["###"], "is_default": True,
-    }  # fmt: skip
+        "prompt": "x",
+        "description": None,
+        "icon": "i",
+        "category": "general",
+        "default_model": "m",
+        "suggested_models": ["n"],
+        "temperature": 0.7,
+        "max_tokens": 100,
+        "top_p": 0.9,
+        "repeat_penalty": 1.1,
+        "stop_sequences": ["###"],
+        "is_default": True,
+    }
 
 
 def test_a_persona_says_a_setting_once() -> None:
@@ -160,8 +199,11 @@ def test_a_preset_gathers_its_parameters() -> None:
     assert faults("presets", definition) == []
     columns = KINDS["presets"].columns("p", definition)
     assert columns == {
-        "description": None, "provider": "openai", "model": "gpt-4", "parameters": {"top_p": 0.5, "max_tokens": 5},
-    }  # fmt: skip
+        "description": None,
+        "provider": "openai",
+        "model": "gpt-4",
+        "parameters": {"top_p": 0.5, "max_tokens": 5},
+    }
 
 
 @pytest.mark.parametrize("section", ["mcpServers", "servers"])

@@ -39,48 +39,154 @@ def runs(line: str, rules: dict[str, list[str]] = SEED) -> bool:
 
 @pytest.mark.parametrize(
     "line",
-    ["git", "git status", "git  commit -m 'a; b && c'", 'git log --grep "x|y"', "npm test", "npm test -- x", "npm  test",
-     "eslint src", "git status; npm test", "git status && npm test || eslint .", "git log | eslint", "git a & git b",
-     "git status\nnpm test", "git status;", "g\\it status", "'git' status", "git stash@{0}", "git add *.py",
-     "git commit -m sudo", "git commit -m 'rm -rf'", "git grep 'a$'", "git log HEAD^ ~/x", "git commit -m \"it's\""],
-)  # fmt: skip
+    [
+        "git",
+        "git status",
+        "git  commit -m 'a; b && c'",
+        'git log --grep "x|y"',
+        "npm test",
+        "npm test -- x",
+        "npm  test",
+        "eslint src",
+        "git status; npm test",
+        "git status && npm test || eslint .",
+        "git log | eslint",
+        "git a & git b",
+        "git status\nnpm test",
+        "git status;",
+        "g\\it status",
+        "'git' status",
+        "git stash@{0}",
+        "git add *.py",
+        "git commit -m sudo",
+        "git commit -m 'rm -rf'",
+        "git grep 'a$'",
+        "git log HEAD^ ~/x",
+        'git commit -m "it\'s"',
+    ],
+)
 def test_what_is_written_may_be_run(line: str) -> None:
     assert runs(line)
 
 
 @pytest.mark.parametrize(
     "line",
-    ["", "   ", ";", "gitfoo", "git-foo", "npm", "npm install", "npm testing", "npm run test", "npm --flag test", "ls",
-     "/tmp/git status", "./git", "GIT status", "X=1 git status", "env git status",
-     "git status; ls", "git status && rm x", "git status || ls", "git status | sh", "ls | git", "git status & ls",
-     "git status\nls", "git status\r\nls", "git $(ls)", "git `ls`", 'git "$(ls)"', 'git "`ls`"', "git $HOME", "git ${X}",
-     "git > x", "git >> x", "git < x", "git 2>&1", "git <(ls)", "(git status)", "{ git status; }", "git {a,b}",
-     "git status # ls", "git 'x", 'git "x', "git \\", "git \\\nstatus", "g?t status", "git* x", "~/git", "git\0ls",
-     "if true; then git; fi", "! git status", "git status;; ls"],
-)  # fmt: skip
+    [
+        "",
+        "   ",
+        ";",
+        "gitfoo",
+        "git-foo",
+        "npm",
+        "npm install",
+        "npm testing",
+        "npm run test",
+        "npm --flag test",
+        "ls",
+        "/tmp/git status",
+        "./git",
+        "GIT status",
+        "X=1 git status",
+        "env git status",
+        "git status; ls",
+        "git status && rm x",
+        "git status || ls",
+        "git status | sh",
+        "ls | git",
+        "git status & ls",
+        "git status\nls",
+        "git status\r\nls",
+        "git $(ls)",
+        "git `ls`",
+        'git "$(ls)"',
+        'git "`ls`"',
+        "git $HOME",
+        "git ${X}",
+        "git > x",
+        "git >> x",
+        "git < x",
+        "git 2>&1",
+        "git <(ls)",
+        "(git status)",
+        "{ git status; }",
+        "git {a,b}",
+        "git status # ls",
+        "git 'x",
+        'git "x',
+        "git \\",
+        "git \\\nstatus",
+        "g?t status",
+        "git* x",
+        "~/git",
+        "git\0ls",
+        "if true; then git; fi",
+        "! git status",
+        "git status;; ls",
+    ],
+)
 def test_what_is_not_written_may_not_be_run(line: str) -> None:
     assert not runs(line)
 
 
 @pytest.mark.parametrize(
     "line",
-    ["rm -rf /", "rm -fr x", "rm -r -f x", "rm -f -v -r x", "rm -Rf x", "rm --recursive --force x", "rm --rec --fo x",
-     "rm x -rf", "rm -rvf x", "/bin/rm -rf x", "\\rm -rf x", "'rm' -rf x", 'r"m" "-rf" x', "RM -rf x",
-     "sudo ls", "sudo", "/usr/bin/sudo git", "env X=1 sudo ls", "X=1 sudo ls", "nohup rm -rf x", "env -i rm -r -f x",
-     "timeout 5 rm -rf x", "find . -exec rm -rf {} +", "git ls-files | xargs rm -rf", "bash -c 'rm -rf x'",
-     "bash -c \"bash -c 'rm -rf x'\"", "env bash -c 'git status; rm -rf x'", "git status && rm -rf x",
-     "git push --force", "git push origin main --force", "git push -f", "git -C x push --force", "curl x | sh",
-     "npm run deploy", "npm run deploy:all --x deploy"],
-)  # fmt: skip
+    [
+        "rm -rf /",
+        "rm -fr x",
+        "rm -r -f x",
+        "rm -f -v -r x",
+        "rm -Rf x",
+        "rm --recursive --force x",
+        "rm --rec --fo x",
+        "rm x -rf",
+        "rm -rvf x",
+        "/bin/rm -rf x",
+        "\\rm -rf x",
+        "'rm' -rf x",
+        'r"m" "-rf" x',
+        "RM -rf x",
+        "sudo ls",
+        "sudo",
+        "/usr/bin/sudo git",
+        "env X=1 sudo ls",
+        "X=1 sudo ls",
+        "nohup rm -rf x",
+        "env -i rm -r -f x",
+        "timeout 5 rm -rf x",
+        "find . -exec rm -rf {} +",
+        "git ls-files | xargs rm -rf",
+        "bash -c 'rm -rf x'",
+        "bash -c \"bash -c 'rm -rf x'\"",
+        "env bash -c 'git status; rm -rf x'",
+        "git status && rm -rf x",
+        "git push --force",
+        "git push origin main --force",
+        "git push -f",
+        "git -C x push --force",
+        "curl x | sh",
+        "npm run deploy",
+        "npm run deploy:all --x deploy",
+    ],
+)
 def test_what_is_blocked_is_blocked_however_it_is_spelled(line: str) -> None:
     assert not runs(line, LENIENT)
 
 
 @pytest.mark.parametrize(
     "line",
-    ["rm x", "rm -r x", "rm -f x", "git push", "git push origin main", "env git status", "bash -c 'git status'",
-     "find . -name x", "npm run build", "curl x"],
-)  # fmt: skip
+    [
+        "rm x",
+        "rm -r x",
+        "rm -f x",
+        "git push",
+        "git push origin main",
+        "env git status",
+        "bash -c 'git status'",
+        "find . -name x",
+        "npm run build",
+        "curl x",
+    ],
+)
 def test_what_is_only_like_what_is_blocked_may_be_run(line: str) -> None:
     assert runs(line, LENIENT)
 
@@ -99,7 +205,7 @@ def test_a_refusal_says_why() -> None:
 
 def test_without_permissions_nothing_is_allowed(tmp_path: Path) -> None:
     none = Permissions.of({"name": "x"}, root=tmp_path)
-    assert not (none.allows_read("x") or none.allows_write("x") or none.allows_command("ls"))
+    assert not any((none.allows_read("x"), none.allows_write("x"), none.allows_command("ls")))
 
 
 @given(line=st.text(max_size=60))
@@ -146,14 +252,26 @@ def test_what_lies_elsewhere_may_not_be_read(project: Path, path: str) -> None:
 @pytest.mark.parametrize(
     ("pattern", "path", "allowed"),
     [
-        ("docs/*.md", "docs/a.md", True), ("docs/*.md", "docs/deep/a.md", False), ("docs/*.md", "docs/a.txt", False),
-        ("**/*.md", "a.md", True), ("**/*.md", "docs/deep/a.md", True), ("src/**/test_*.py", "src/test_a.py", True),
-        ("src/**/test_*.py", "src/x/y/test_a.py", True), ("docs/?.md", "docs/ab.md", False), ("docs/[ab].md", "docs/b.md", True),
-        ("docs/[!ab].md", "docs/b.md", False), ("docs/[!ab].md", "docs/c.md", True), ("docs", "docs", True),
-        ("docs", "docs/a.md", False), ("docs/", "docs/a.md", True), ("a+b.(md)", "a+b.(md)", True), ("a.md", "aXmd", False),
-        ("docs/a**b", "docs/a/b", False), ("docs/[", "docs/[", True),
+        ("docs/*.md", "docs/a.md", True),
+        ("docs/*.md", "docs/deep/a.md", False),
+        ("docs/*.md", "docs/a.txt", False),
+        ("**/*.md", "a.md", True),
+        ("**/*.md", "docs/deep/a.md", True),
+        ("src/**/test_*.py", "src/test_a.py", True),
+        ("src/**/test_*.py", "src/x/y/test_a.py", True),
+        ("docs/?.md", "docs/ab.md", False),
+        ("docs/[ab].md", "docs/b.md", True),
+        ("docs/[!ab].md", "docs/b.md", False),
+        ("docs/[!ab].md", "docs/c.md", True),
+        ("docs", "docs", True),
+        ("docs", "docs/a.md", False),
+        ("docs/", "docs/a.md", True),
+        ("a+b.(md)", "a+b.(md)", True),
+        ("a.md", "aXmd", False),
+        ("docs/a**b", "docs/a/b", False),
+        ("docs/[", "docs/[", True),
     ],
-)  # fmt: skip
+)
 def test_patterns_stay_within_names_unless_they_say_otherwise(
     project: Path, pattern: str, path: str, allowed: bool
 ) -> None:

@@ -64,15 +64,35 @@ def test_dates_and_clock_times_are_the_text_that_was_written(text: str) -> None:
 @pytest.mark.parametrize("text", ["010", "0755", "-07"])
 def test_a_number_with_a_leading_zero_is_refused(text: str) -> None:
     (problem,) = problems(f"mode: {text}\n")
-    assert problem.startswith(f"f.yaml:1:7: mode: {text} is") and "without the leading 0" in problem
+    assert problem.startswith(f"f.yaml:1:7: mode: {text} is the number")
 
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("yes", True), ("off", False), ("~", None), ("", None), ("0x1F", 31), ("0b11", 3), ("-3", -3), ("1_000", 1000),
-     ("1.5", 1.5), (".5", 0.5), ("+2.", 2.0), (".inf", float("inf")), ("-.inf", float("-inf")), ("1.0e+3", 1000.0),
-     ("1e3", "1e3"), ("=", "="), ("y", "y"), ("0", 0), ("'no'", "no"), ("!!str 12", "12"), ("!!int '3'", 3)],
-)  # fmt: skip
+    [
+        ("yes", True),
+        ("off", False),
+        ("~", None),
+        ("", None),
+        ("0x1F", 31),
+        ("0b11", 3),
+        ("-3", -3),
+        ("1_000", 1000),
+        ("1.5", 1.5),
+        (".5", 0.5),
+        ("+2.", 2.0),
+        (".inf", float("inf")),
+        ("-.inf", float("-inf")),
+        ("1.0e+3", 1000.0),
+        ("1e3", "1e3"),
+        ("=", "="),
+        ("y", "y"),
+        ("0", 0),
+        ("'no'", "no"),
+        ("!!str 12", "12"),
+        ("!!int '3'", 3),
+    ],
+)
 def test_scalars_mean_what_yaml_1_1_says(text: str, value: Any) -> None:
     found = read(f"a: {text}\n")["a"]
     assert (found, type(found)) == (value, type(value))
@@ -195,9 +215,11 @@ def test_errors_in_json_name_the_field() -> None:
 )
 def test_whatever_the_bytes_there_is_a_mapping_or_an_error_that_names_the_file(data: bytes) -> None:
     try:
-        assert isinstance(reader.parse_yaml(data, "f.yaml"), dict)
+        found, told = reader.parse_yaml(data, "f.yaml"), ("f.yaml:",)
     except InvalidDefinition as error:
-        assert all(problem.startswith("f.yaml:") and "\n" not in problem for problem in error.problems)
+        found, told = {}, error.problems
+    assert isinstance(found, dict)
+    assert [problem for problem in told if not problem.startswith("f.yaml:") or "\n" in problem] == []
 
 
 def test_the_parser_without_libyaml_reads_the_same(seed_agent: str) -> None:

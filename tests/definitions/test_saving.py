@@ -257,9 +257,12 @@ SERVERS = {
             "args": ["-y", "server", "--api-key", "sk-in-args", "--token=sk-joined"],
             "env": {"PASSWORD": "sk-in-env", "HOST": "${HOST}"},
         },
-        "web": {"url": "https://me:sk-login@host/x?token=sk-query&page=1", "headers": {"Authorization": "Bearer sk-header"}},
+        "web": {
+            "url": "https://me:sk-login@host/x?token=sk-query&page=1",
+            "headers": {"Authorization": "Bearer sk-header"},
+        },
     }
-}  # fmt: skip
+}
 
 
 def test_no_secret_reaches_the_database(store: wilk.Store, home: Path) -> None:

@@ -131,5 +131,7 @@ def test_files_tell_their_states(store: wilk.Store, put: Put) -> None:
     gone.unlink()
     store.sync()
     assert {file.id: file.state for file in store.definitions.files("prompts")} == {
-        "good": "ok", "bad": "broken", "gone": "missing",
-    }  # fmt: skip
+        "good": "ok",
+        "bad": "broken",
+        "gone": "missing",
+    }

@@ -68,8 +68,13 @@ def test_every_kind_has_its_place(store: wilk.Store, put: Put) -> None:
     put("mcp-servers.json", '{"mcpServers": {}}')
     put("config.yaml", "max_tokens: 100\n")
     assert sorted(name for _, name, _ in actions(store.sync())) == [
-        "agents/a", "config/config", "mcp-servers/mcp-servers", "personas/q", "presets/r", "prompts/p",
-    ]  # fmt: skip
+        "agents/a",
+        "config/config",
+        "mcp-servers/mcp-servers",
+        "personas/q",
+        "presets/r",
+        "prompts/p",
+    ]
 
 
 def test_a_prompt_may_end_in_yml(store: wilk.Store, put: Put) -> None:
@@ -392,9 +397,19 @@ def test_a_store_without_a_folder_says_how_to_get_one(
 
 
 @pytest.mark.parametrize(
-    "name", ["agent.yaml~", ".agent.yaml.swp", ".#agent.yaml", "#agent.yaml#", "4913", ".tmp-x", "agent.yaml.bak",
-             "agent.yaml.orig", "notes.md"],
-)  # fmt: skip
+    "name",
+    [
+        "agent.yaml~",
+        ".agent.yaml.swp",
+        ".#agent.yaml",
+        "#agent.yaml#",
+        "4913",
+        ".tmp-x",
+        "agent.yaml.bak",
+        "agent.yaml.orig",
+        "notes.md",
+    ],
+)
 def test_files_that_editors_leave_beside_are_no_definitions(store: wilk.Store, put: Put, name: str) -> None:
     put(f"agents/a/{name}", "name: a\n")
     put(f"prompts/{name}", "template: x\n")

@@ -19,9 +19,25 @@ def test_variables_are_found_in_order_and_once() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ['{"a": {"b": 1}}', "{}", "{ code }", "{0}", "{a.b}", "{a[0]}", "{a!r}", "{a:>10}", "{a", "a}", "{{", "}}", "{{ x }}",
-     "{a-b}", "${", "function() { return 1; }"],
-)  # fmt: skip
+    [
+        '{"a": {"b": 1}}',
+        "{}",
+        "{ code }",
+        "{0}",
+        "{a.b}",
+        "{a[0]}",
+        "{a!r}",
+        "{a:>10}",
+        "{a",
+        "a}",
+        "{{",
+        "}}",
+        "{{ x }}",
+        "{a-b}",
+        "${",
+        "function() { return 1; }",
+    ],
+)
 def test_other_braces_are_what_they_are(text: str) -> None:
     assert (templates.variables(text), templates.render(text, {})) == ([], text)
 
@@ -83,9 +99,11 @@ def test_a_value_without_a_variable_is_an_error(store: wilk.Store) -> None:
 
 @pytest.mark.parametrize(
     "variables",
-    [{"code": None, "style": {"default": "short"}, "note": {"required": False}},
-     ["code", {"name": "style", "default": "short"}, {"name": "note", "required": False}]],
-)  # fmt: skip
+    [
+        {"code": None, "style": {"default": "short"}, "note": {"required": False}},
+        ["code", {"name": "style", "default": "short"}, {"name": "note", "required": False}],
+    ],
+)
 def test_described_variables_have_defaults(store: wilk.Store, variables: Any) -> None:
     prompt(store, template="{code}|{style}|{note}", variables=variables)
     assert store.prompts.render("p", code="x") == "x|short|"

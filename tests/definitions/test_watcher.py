@@ -118,9 +118,8 @@ def test_a_renamed_agent_is_one_batch(following: Following) -> None:
     following.watch()
     (following.home / "agents/reviewer").rename(following.home / "agents/critic")
     until(lambda: following.alive() == {"critic"})
-    following.still()
+    assert following.calls_in_all() == 1
     assert following.failures == []
-    assert len(following.calls) == 1
 
 
 def test_a_burst_of_saves_ends_with_the_last(following: Following) -> None:
@@ -268,15 +267,13 @@ def test_a_checkout_of_a_thousand_agents_is_one_batch(patient: None, following: 
     following.watch()
     git(home, "checkout", "large")
     until(lambda: len(following.alive()) == 1001)
-    following.still()
-    assert len(following.calls) == 1
+    assert following.calls_in_all() == 1
     assert following.description("reviewer") == "changed"
     assert following.failures == []
     following.calls.clear()
     git(home, "checkout", "small")
     until(lambda: following.alive() == {"reviewer"})
-    following.still()
-    assert len(following.calls) == 1
+    assert following.calls_in_all() == 1
 
 
 @pytest.mark.slow
@@ -285,8 +282,7 @@ def test_ten_thousand_agents_are_watched(following: Following) -> None:
         write_agent(following.home, f"agent-{number}")
     following.watch()
     save(following, "one of many", "agent-7777")
-    following.still()
-    assert len(following.calls) == 1
+    assert following.calls_in_all() == 1
 
 
 # -- folders that go and come -------------------------------------------------------------

@@ -86,6 +86,12 @@ class Following:
     def until_called(self, times: int = 1) -> None:
         until(lambda: len(self.calls) >= times, f"sync number {times}")
 
+    def calls_in_all(self) -> int:
+        """How many syncs there were, with the one whose rows can be seen, and none to come."""
+        self.until_called()
+        self.still()
+        return len(self.calls)
+
     def still(self) -> None:
         """Give what should not happen time to happen."""
         time.sleep(STILLNESS)

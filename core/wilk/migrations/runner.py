@@ -28,7 +28,9 @@ def migrate(engine: Engine, opened: Opened, model_sets: Iterable[ModelSet]) -> l
     if not any(_pending(folder, applied[table], owner) for table, folder, owner in sets):
         return []
     if engine.readonly:
-        raise SchemaError("the database is not at this wilk's schema; open it once without readonly to migrate it")
+        raise SchemaError(
+            "the database is not at this wilk's schema; open it once without readonly to migrate it"
+        )
     done = []
     with opened.migration_lock() if opened.migration_lock else nullcontext():
         backed_up = False

@@ -25,11 +25,18 @@ class EncryptedDatabase(APSWDatabase):
 
 
 class _Cursor(apsw.Cursor):
-    """A cursor that counts the rows it changed, as those of other drivers do."""
+    """A cursor with the attributes that those of other drivers have."""
 
     @property
     def rowcount(self) -> int:
         return self.connection.changes()
+
+    @property
+    def description(self) -> Any:
+        try:
+            return self.get_description()
+        except apsw.ExecutionCompleteError:  # there are no rows to describe
+            return None
 
 
 def _bindable(_cursor: apsw.Cursor, _place: int, value: Any) -> int | str:

@@ -108,13 +108,6 @@ def actor(store: Store) -> str:
         return "unknown"
 
 
-def identity(record: Any) -> str:
-    """The id of a record; of a membership, both of its ids."""
-    if hasattr(record, "id"):
-        return str(record.id)
-    return f"{record.group_id}/{record.user_id}"
-
-
 def about(kind: str, record: Any) -> str:
     """A few words on a record, and never what was said in it: that would outlive its removal."""
     if kind == "message":
