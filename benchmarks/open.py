@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from zlib import crc32
 
 import wilk
 from benchmarks import material
 from benchmarks.measuring import Report, interleaved, timed
-from benchmarks.raw import new_database
+from benchmarks.raw import Raw, new_database
 
 BATCH = 10_000
 SESSION_MESSAGES = 1_000
@@ -16,8 +17,9 @@ SESSION_MESSAGES = 1_000
 def measure(folder: Path, *, quick: bool = False, kept: Path | None = None) -> Report:
     """Compare opening a full store with opening an empty one; ``kept`` is a folder for the full one."""
     count, rounds = (100_000, 21) if quick else (1_000_000, 51)
-    empty, full = folder / "empty.db", (kept or folder) / f"full-{count}.db"
+    empty = folder / "empty.db"
     new_database(empty)
+    full = (kept or folder) / f"full-{count}-{_schema(empty):08x}.db"
     size = _fill(full, count)
     times = 5
     samples = interleaved(
@@ -38,6 +40,14 @@ def measure(folder: Path, *, quick: bool = False, kept: Path | None = None) -> R
 
 def _open(file: Path) -> None:
     wilk.open_store(f"sqlite:///{file}").close()
+
+
+def _schema(file: Path) -> int:
+    """Tell schemas apart, so that a store that was kept is not taken for one of today's."""
+    raw = Raw(file)
+    statements = raw.connection.execute("SELECT sql FROM sqlite_master ORDER BY name").fetchall()
+    raw.close()
+    return crc32(repr(statements).encode())
 
 
 def _fill(file: Path, count: int) -> float:

@@ -11,6 +11,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -181,6 +182,8 @@ class ThroughPeewee(Connections):
         self.errors = (PeeweeException,)
         self._database = opened.database
         self._shared = opened.shared
+        # Connections of a driver that allows no weak references stay open until the store closes.
+        self._strong: list[Any] = []
 
     @property
     def database(self) -> Database:
@@ -189,7 +192,7 @@ class ThroughPeewee(Connections):
     def ensure(self) -> None:
         if self._database.is_closed():
             self._database.connect()
-            self._open.add(self._database.connection())
+            self._remember(self._database.connection())
 
     def cursor(self, sql: str, parameters: Any) -> Any:
         self.ensure()
@@ -201,16 +204,32 @@ class ThroughPeewee(Connections):
 
     def release(self) -> None:
         if not self._shared and not self._database.is_closed():
-            self._open.discard(self._database.connection())
+            connection = self._database.connection()
+            self._open.discard(connection)
+            self._strong = [other for other in self._strong if other is not connection]
             self._database.close()
 
     def close(self) -> None:
+        self.release()
         super().close()
+        for connection in self._strong:
+            # A driver may refuse to close what another thread has opened; it then ends with that thread.
+            with suppress(Exception):
+                connection.close()
+        self._strong = []
         self._database.dispose()
 
     def abandon(self) -> None:
         super().abandon()
+        self._inherited.extend(self._strong)
+        self._strong = []
         self._database.dispose()
+
+    def _remember(self, connection: Any) -> None:
+        try:
+            self._open.add(connection)
+        except TypeError:  # no weak references to this driver's connections
+            self._strong.append(connection)
 
 
 def connections(opened: Opened) -> Connections:

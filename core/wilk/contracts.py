@@ -49,6 +49,7 @@ class Opened:
     closes any), and ``error`` is the base of the driver's errors. With the second way Peewee is
     imported only by verbs that build queries.
 
+    ``timeout`` and ``readonly``: what the URL said, where it goes before the settings.
     ``writers``: how many writing transactions may run at once in one process.
     ``shared``: True when all threads share one connection, so that reads queue as well.
     ``statements``: SQL that was compiled from the models beforehand, by name.
@@ -61,6 +62,8 @@ class Opened:
     connect: Callable[[], Any] | None = None
     attach: Callable[[Callable[[], Any]], Database] | None = None
     error: type[Exception] = Exception
+    timeout: float | None = None
+    readonly: bool | None = None
     writers: int = 1
     shared: bool = False
     full_text: FullText | None = None
@@ -146,6 +149,14 @@ class DefinitionKind:
     model: Callable[[], type[Model]] | None = None
     columns: Callable[[str, Mapping[str, Any]], dict[str, Any]] = field(default=lambda id, definition: {})
     redact: Callable[[Mapping[str, Any]], Mapping[str, Any]] = field(default=lambda definition: definition)
+
+    def __post_init__(self) -> None:
+        before, mark, tail = self.pattern.partition("{id}")
+        if mark and ((before and not before.endswith("/")) or not tail.startswith((".", "/"))):
+            raise ValueError(
+                f"definition kind {self.name!r}: pattern {self.pattern!r} is none of FOLDER/{{id}}.yaml, "
+                "FOLDER/{id}/FILE.yaml and FILE.yaml"
+            )
 
 
 @dataclass(frozen=True, eq=False)

@@ -55,8 +55,8 @@ class Engine:
     ) -> None:
         self.full_text = opened.full_text
         self.clock = clock
-        self.timeout = timeout
-        self.readonly = readonly
+        self.timeout = timeout if opened.timeout is None else opened.timeout
+        self.readonly = readonly if opened.readonly is None else opened.readonly
         self.writers = opened.writers
         self.shared = opened.shared
         self._connections = connections(opened)

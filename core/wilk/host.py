@@ -115,6 +115,13 @@ class Host:
 
     def register(self, plugin: object, name: str | None = None) -> None:
         """Add a plugin that no package brings; raises PluginError when it is not a sound one."""
+        for installed in self._plugins:
+            # The same module, installed as well: once is enough.
+            if installed.entry is not None and installed.entry.value == getattr(plugin, "__name__", None):
+                self._load(installed)
+                if installed.error is not None:
+                    raise PluginError(f"plugin {installed.label}: {installed.error}")
+                return
         known = _Plugin(name or str(getattr(plugin, "__name__", type(plugin).__name__)), None)
         try:
             self._admit(known, plugin)

@@ -89,7 +89,7 @@ class TestArchive:
         store.users.remove("u", reason="left")
         store.sessions.remove(session, reason="tidied")
         assert [entry.kind for entry in store.archive.list(reason="left")] == ["user"]
-        assert [entry.kind for entry in store.archive.list(session=session)] == ["message"]
+        assert [entry.kind for entry in store.archive.list(session=session)] == ["session", "message"]
         assert [entry.record_id for entry in store.archive.list(kind="session")] == [session]
 
     def test_counts_by_reason_and_kind(self, store: wilk.Store, session: str) -> None:

@@ -176,6 +176,10 @@ def test_broken_yaml_is_told_with_its_place() -> None:
     assert problems('a: 1\nb: "open\n')[0].startswith("f.yaml:3:1: while scanning a quoted scalar")
 
 
+def test_a_tab_in_the_indentation_is_named() -> None:
+    assert problems("a:\n\tb: 1\n")[0].endswith("indent with spaces, not with tabs")
+
+
 def test_a_number_where_text_belongs_is_shown_as_it_is_written() -> None:
     expected = "f.yaml:2:10: version: expected text, found the number 1.1; write '1.10' in quotes"
     assert told("name: x\nversion: 1.10\n") == [expected]

@@ -316,3 +316,16 @@ def test_a_change_of_a_secret_alone_is_no_new_revision(store: wilk.Store) -> Non
     other = json.loads(json.dumps(SERVERS).replace("sk-in-env", "sk-other"))
     assert store.definitions.save("mcp-servers", other).revision == 1
     assert store.definitions.read("mcp-servers") == other
+
+
+def test_an_edit_that_was_not_synced_yet_is_a_revision_before_the_save(store: wilk.Store, put: Put) -> None:
+    store.agents.save("a", {"name": "A", "version": "1"})
+    put("agents/a/agent.yaml", "name: A\nversion: mine\n")
+    store.agents.save("a", {"name": "A", "version": "2"})
+    assert [revision.version for revision in store.agents.history("a")] == ["1", "mine", "2"]
+
+
+@pytest.mark.parametrize("id", ["x.bak", "x.tmp", "x.orig", "x.swp"])
+def test_an_id_that_a_sync_would_pass_over_is_refused(store: wilk.Store, id: str) -> None:
+    with pytest.raises(Invalid, match="put aside by editors"):
+        store.agents.save(id, {"name": "A"})

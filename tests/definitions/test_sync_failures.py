@@ -117,17 +117,7 @@ def test_another_fault_in_the_same_file_is_told_again(plugged: Any, home: Path, 
     assert len(listener.failed) == 2
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")
-def test_a_file_that_may_not_be_read_is_a_failure_and_archives_nothing(store: wilk.Store, put: Put) -> None:
-    file = put("agents/a/agent.yaml", "name: a\n")
-    store.sync()
-    file.chmod(0)
-    report = store.sync()
-    file.chmod(0o600)
-    assert (report.changes, len(report.failures)) == ((), 1)
-
-
-def test_what_cannot_be_opened_is_a_failure_and_archives_nothing(
+def test_a_file_that_may_not_be_read_is_a_failure_and_archives_nothing(
     store: wilk.Store, put: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = put("agents/a/agent.yaml", "name: a\n")
@@ -404,3 +394,44 @@ def test_check_tells_what_is_wrong_and_writes_nothing(store: wilk.Store, put: Pu
 def test_check_looks_at_one_kind_when_asked(store: wilk.Store, put: Put) -> None:
     put("agents/c/agent.yaml", "name: [\n")
     assert store.definitions.check("prompts") == []
+
+
+# -- kinds that fail ------------------------------------------------------------------------
+
+
+class BrokenPlugin:
+    """A plugin whose kind does not expect what it gets."""
+
+    @hookimpl
+    def register_definition_kinds(self) -> Any:
+        yield DefinitionKind(
+            name="broken",
+            pattern="broken/{id}.yaml",
+            schema=Section(),
+            columns=lambda id, definition: {"size": len(definition["items"])},
+        )
+
+
+def test_a_kind_that_fails_on_a_file_stops_no_other(plugged: Any, home: Path) -> None:
+    store = plugged(BrokenPlugin())
+    for path in ("broken/a.yaml", "prompts/p.yaml"):
+        (home / path).parent.mkdir()
+        (home / path).write_text("template: x\n")
+    report = store.sync()
+    (failure,) = report.failures
+    assert failure.problems[0].startswith(
+        "broken/a.yaml: the kind 'broken' failed on this file (KeyError('items'))"
+    )
+    assert [change.id for change in report.changes] == ["p"]
+
+
+def test_json_that_is_too_deep_is_a_failure(store: wilk.Store, put: Put) -> None:
+    put("mcp-servers.json", '{"x": ' * 300 + "1" + "}" * 300)
+    assert len(store.sync().failures) == 1
+
+
+@pytest.mark.parametrize("name", ["3", "{}", '"\\u0000"', '"\\ud800"', '""', "null"])
+def test_a_strange_name_in_json_harms_nothing(store: wilk.Store, put: Put, name: str) -> None:
+    put("mcp-servers.json", f'{{"name": {name}, "version": {name}}}')
+    assert store.sync().failures == ()
+    assert store.definitions.get("mcp-servers").definition.keys() == {"name", "version"}

@@ -89,7 +89,7 @@ def test_every_definition_reads_back_as_it_was_written(
     assert same(reader.parse_yaml(data, "x.yaml"), definition)
 
 
-@settings(max_examples=1000)
+@settings(max_examples=100)
 @given(before=_definitions, after=_definitions)
 def test_a_file_without_comments_takes_every_change(
     tmp_path: Path, before: dict[str, Any], after: dict[str, Any]

@@ -8,7 +8,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -63,25 +63,29 @@ def open_sqlite(url: str, settings: Settings) -> Opened:
     pragmas = ["foreign_keys = 1", "synchronous = normal"]
     if path == MEMORY:
         # Every connection to :memory: is a database of its own, so all threads share one.
-        return _opened(lambda: _connect(MEMORY, timeout, pragmas), timeout, shared=True)
+        opened = _opened(lambda: _connect(MEMORY, timeout, pragmas), shared=True)
+        return replace(opened, timeout=timeout, readonly=readonly)
     file = Path(path).expanduser().absolute()
     if readonly:
         if not file.exists():
             raise NotFound("database file", str(file), "open it without readonly once to make it")
-        return _opened(lambda: _connect(f"{file.as_uri()}?mode=ro", timeout, pragmas), timeout)
+        opened = _opened(lambda: _connect(f"{file.as_uri()}?mode=ro", timeout, pragmas))
+        return replace(opened, timeout=timeout, readonly=True)
     _private_file(file)
     lock = file.with_name(file.name + ".lock")
     _set_journal(file, journal, lock, timeout)
     if journal in ("truncate", "persist"):  # not kept in the file, so each connection says it
         pragmas.append(f"journal_mode = {journal}")
     return replace(
-        _opened(lambda: _connect(str(file), timeout, pragmas), timeout),
+        _opened(lambda: _connect(str(file), timeout, pragmas)),
+        timeout=timeout,
+        readonly=False,
         migration_lock=lambda: _exclusive(lock, timeout),
         backup=lambda label: _backup(file, label),
     )
 
 
-def _opened(connect: Callable[[], sqlite3.Connection], timeout: float, *, shared: bool = False) -> Opened:
+def _opened(connect: Callable[[], sqlite3.Connection], *, shared: bool = False) -> Opened:
     return Opened(
         connect=connect,
         attach=lambda connection: _attached(connection, shared=shared),
@@ -158,8 +162,9 @@ def _set_journal(file: Path, journal: str, lock: Path, timeout: float) -> None:
     file alone and does not wait for others, so processes that open a new file together take turns.
     """
     with file.open("rb") as opened:
-        is_wal = opened.read(20)[18:] == b"\x02\x02"
-    if is_wal != (journal == "wal"):
+        header = opened.read(20)
+    is_wal = header[18:] == b"\x02\x02"
+    if is_wal != (journal == "wal") and not (header and _is_foreign(file)):
         with _exclusive(lock, timeout):
             connection = sqlite3.connect(file, timeout=timeout, isolation_level=None)
             try:
@@ -172,6 +177,16 @@ def _set_journal(file: Path, journal: str, lock: Path, timeout: float) -> None:
                 raise BackendError(f"{file} is not a SQLite database: {error}") from error
             finally:
                 connection.close()
+
+
+def _is_foreign(file: Path) -> bool:
+    """Whether a file holds somebody else's tables: it is refused later, and left as it is now."""
+    with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as connection:
+        try:
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+        except sqlite3.DatabaseError:
+            return True  # no database at all
+    return bool(tables) and "wilk_migrations" not in tables
 
 
 @contextmanager

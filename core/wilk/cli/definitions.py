@@ -242,7 +242,7 @@ def _check(kind: Kind, context: Context) -> int:
                 Styled("warning", "yellow") if warning else Styled("error", "red"),
                 problem.removeprefix("warning: "),
             )
-    if not faults:
+    if not any(failure.problems for failure in failures):
         out.note(f"{word(names) or kind.name}: nothing is wrong")
     return 1 if faults else 0
 

@@ -104,24 +104,35 @@ def parsed(kind: DefinitionKind, id: str, data: bytes, path: str, doubt: Callabl
     from wilk.definitions import reader  # and PyYAML, which a folder without changes does not need
 
     definition = reader.parse(data, path)
-    problems = list(kind.schema.check(definition))
-    if problems:
-        for line in reader.described([problem for problem in problems if problem.warning], data, path):
-            doubt(line)
-        faults = [problem for problem in problems if not problem.warning]
-        if faults:
-            raise InvalidDefinition(reader.described(faults, data, path))
-    return content_of(kind, id, definition)
+    try:
+        problems = list(kind.schema.check(definition))
+        if problems:
+            for line in reader.described([problem for problem in problems if problem.warning], data, path):
+                doubt(line)
+            faults = [problem for problem in problems if not problem.warning]
+            if faults:
+                raise InvalidDefinition(reader.described(faults, data, path))
+        return content_of(kind, id, definition)
+    except InvalidDefinition:
+        raise
+    except Invalid as error:
+        raise InvalidDefinition([f"{path}: {error}"]) from error
+    except Exception as error:  # a kind is a plugin's code: its fault must not stop the other kinds
+        fault = (
+            f"the kind {kind.name!r} failed on this file ({error!r}); that is for the author of its plugin"
+        )
+        raise InvalidDefinition([f"{path}: {fault}"]) from error
 
 
 def content_of(kind: DefinitionKind, id: str, definition: Mapping[str, Any]) -> Content:
     """What the tables hold of a sound definition."""
     definition = kind.redact(definition)
+    name, version = definition.get("name") or definition.get("title"), definition.get("version")
     return Content(
         codec.dumps(definition),
         codec.content_hash(definition),
-        definition.get("name") or definition.get("title") or id,
-        definition.get("version"),
+        codec.storable_text(name)[0] if isinstance(name, str) else id,
+        codec.storable_text(version)[0] if isinstance(version, str) else None,
         kind.columns(id, definition),
     )
 

@@ -56,7 +56,11 @@ class Place:
     def path(self, id: str) -> str:
         """The path of a record's file, relative to the home folder. Raises Invalid for a bad id."""
         if not self.single:
-            return self.prefix + check_id(id, self.kind.name) + self.tail
+            if _ASIDE.fullmatch(check_id(id, self.kind.name)):
+                raise Invalid(
+                    f"{self.kind.name} id {id!r}: files of such names are put aside by editors, and not read"
+                )
+            return self.prefix + id + self.tail
         if id != self.kind.name:
             raise Invalid(f"{self.kind.name} is one file; its id is {self.kind.name!r}, not {id!r}")
         return self.kind.pattern

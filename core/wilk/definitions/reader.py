@@ -34,7 +34,6 @@ MAX_ALIASED = 10_000
 """How many values all aliases of one file may stand for together."""
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_MERGE = "tag:yaml.org,2002:merge"
 _MAP = (None, "!", "tag:yaml.org,2002:map")
 _SEQUENCE = (None, "!", "tag:yaml.org,2002:seq")
 
@@ -58,6 +57,12 @@ def parse_yaml(data: bytes, where: str) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         said = ", ".join(part for part in (error.context, error.problem) if part)
+        if (
+            mark is not None
+            and text.splitlines()[mark.line : mark.line + 1]
+            and "\t" in text.splitlines()[mark.line]
+        ):
+            said += "; indent with spaces, not with tabs"
         faults.append(_Fault(mark.line if mark else 0, mark.column if mark else 0, (), said))
         value = None
     except yaml.reader.ReaderError as error:

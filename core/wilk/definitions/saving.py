@@ -58,6 +58,9 @@ class Saving:
         of a transaction they are written when that commits.
         """
         place = self._known.place(kind)
+        if self._home is not None:
+            # What a person changed since the last sync becomes a revision of its own.
+            self._sync([Path(self._target(place, id)[0]) for id in definitions])
         drafts = [self._draft(place, id, definition) for id, definition in definitions.items()]
         readings = [
             Reading(

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from sys import float_info
 from typing import Any
 
 from wilk.contracts import Problem, SchemaNode
@@ -71,7 +72,7 @@ class Number:
 
     def check(self, value: Any, path: Path = ()) -> Iterator[Problem]:
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not (is_number and math.isfinite(value) and self.least <= value <= self.most):
+        if not (is_number and abs(value) <= float_info.max and self.least <= value <= self.most):
             yield Problem(path, f"expected a number{_range(self.least, self.most)}, found {in_words(value)}")
 
 

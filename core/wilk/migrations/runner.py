@@ -40,7 +40,7 @@ def migrate(engine: Engine, opened: Opened, model_sets: Iterable[ModelSet]) -> l
                 continue  # another process was faster
             if table == TABLE and not before:
                 _refuse_foreign(engine)
-            if opened.backup is not None and not backed_up and (before or table != TABLE):
+            if opened.backup is not None and not backed_up and applied[TABLE]:
                 opened.backup(f"before-{_pending(folder, before, owner)[-1]}")
                 backed_up = True
             done += _run(engine, opened, folder, table)

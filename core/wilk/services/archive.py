@@ -80,7 +80,7 @@ def move(
             for values in rows:
                 row = dict(zip([field.column_name for field in fields], values, strict=True))
                 id = "/".join(str(row[model._meta.combined[name].column_name]) for name in key.split("/"))
-                session = row.get("session_id")
+                session = row.get("session_id") if kind != "session" else id
                 entries.append((kind, id, session, codec.dumps(row), reason, row.get("interaction_id"), now))
             engine.execute_many(insert.sql, entries)
             moved += len(rows)

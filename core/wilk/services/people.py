@@ -12,6 +12,7 @@ from wilk.errors import Conflict, Invalid, NotFound, Protected
 from wilk.events import Events
 from wilk.records.people import Group, Membership, User
 from wilk.services import archive
+from wilk.services.arguments import UNSET, Unset
 
 
 class Users:
@@ -25,22 +26,18 @@ class Users:
         self,
         id: str | None = None,
         *,
-        name: str,
-        email: str | None = None,
-        external_id: str | None = None,
-        metadata: Mapping[str, Any] | None = None,
+        name: str | Unset = UNSET,
+        email: str | None | Unset = UNSET,
+        external_id: str | None | Unset = UNSET,
+        metadata: Mapping[str, Any] | Unset = UNSET,
     ) -> User:
-        """Create a user, or change the one with that id. Raises Conflict when ``external_id`` is taken."""
+        """Create a user, who needs a name, or change the given fields of the one with that id.
+
+        Raises Conflict when ``external_id`` is taken.
+        """
+        given = {"name": name, "email": email, "external_id": external_id, "metadata": metadata}
         with self._engine.transaction():
-            now = self._engine.clock.now()
-            values = {
-                "name": _named(name, "user"),
-                "email": email,
-                "external_id": external_id,
-                "metadata": dict(metadata or {}),
-            }
-            saved = _upsert(self._engine, models.User, id or self._engine.clock.new_id(), values, now, "user")
-            user = self.get(saved)
+            user = self.get(_save(self._engine, models.User, "user", id, given))
             self._events.saving("user", user)
             return user
 
@@ -89,16 +86,17 @@ class Groups:
         self,
         id: str | None = None,
         *,
-        name: str,
-        external_id: str | None = None,
-        metadata: Mapping[str, Any] | None = None,
+        name: str | Unset = UNSET,
+        external_id: str | None | Unset = UNSET,
+        metadata: Mapping[str, Any] | Unset = UNSET,
     ) -> Group:
-        """Create a group, or change the one with that id. Raises Conflict when ``external_id`` is taken."""
+        """Create a group, which needs a name, or change the given fields of the one with that id.
+
+        Raises Conflict when ``external_id`` is taken.
+        """
+        given = {"name": name, "external_id": external_id, "metadata": metadata}
         with self._engine.transaction():
-            now = self._engine.clock.now()
-            values = {"name": _named(name, "group"), "external_id": external_id, "metadata": dict(metadata or {})}
-            saved = _upsert(self._engine, models.Group, id or self._engine.clock.new_id(), values, now, "group")
-            group = self.get(saved)
+            group = self.get(_save(self._engine, models.Group, "group", id, given))
             self._events.saving("group", group)
             return group
 
@@ -179,24 +177,29 @@ class Groups:
         return [Membership(*row) for row in self._engine.rows(query)]
 
 
-def _named(name: str, kind: str) -> str:
-    if not isinstance(name, str) or not name.strip():
-        raise Invalid(f"{kind} name {name!r}: a text that is not empty is wanted")
-    return name
-
-
-def _upsert(engine: Engine, model: type[models.User] | type[models.Group], id: str, values: dict[str, Any], now: int, kind: str) -> str:
+def _save(
+    engine: Engine,
+    model: type[models.User] | type[models.Group],
+    kind: str,
+    id: str | None,
+    given: Mapping[str, Any],
+) -> str:
     """Insert or update by id: never REPLACE, which would delete what hangs on the row (trap T1)."""
-    if not id or len(id) > 200:
+    id = engine.clock.new_id() if id is None else id
+    if not 0 < len(id) <= 200:
         raise Invalid(f"{kind} id {id!r}: 1 to 200 characters are wanted")
+    now = engine.clock.now()
+    values = {name: value for name, value in given.items() if value is not UNSET}
+    if "name" in values and not (isinstance(values["name"], str) and values["name"].strip()):
+        raise Invalid(f"{kind} name {values['name']!r}: a text that is not empty is wanted")
     try:
-        engine.run(
-            model.insert(id=id, created_at=now, updated_at=now, **values).on_conflict(
-                conflict_target=[model.id], update={**values, "updated_at": now}
-            )
-        )
+        if engine.run(model.update({**values, "updated_at": now}).where(model.id == id)):
+            return id
+        if "name" not in values:
+            raise Invalid(f"there is no {kind} {id!r} yet; a new one needs a name")
+        engine.run(model.insert(id=id, created_at=now, updated_at=now, **values))
     except Conflict as error:
-        raise Conflict(f"another {kind} has external_id {values['external_id']!r}") from error
+        raise Conflict(f"another {kind} has external_id {values.get('external_id')!r}") from error
     return id
 
 

@@ -4,32 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from enum import Enum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from wilk import clock, codec, files, models
 from wilk.engine import Engine
-from wilk.errors import Conflict, Invalid, NotFound
+from wilk.errors import Conflict, Invalid, NotFound, ReadOnly
 from wilk.events import Events
 from wilk.models.statements import param
 from wilk.records.conversation import Session
 from wilk.records.decoding import decoder
 from wilk.services import archive
+from wilk.services.arguments import UNSET, Unset
 from wilk.settings import STRATEGIES, Settings
 
 STATUSES = ("active", "paused", "completed", "archived")
 _decoded = decoder(Session)
 _COPY_CHUNK = 1000
-
-
-class Unset(Enum):
-    """Tells an argument that was not given from one that is None."""
-
-    UNSET = "unset"
-
-
-UNSET: Final = Unset.UNSET
 
 
 class Sessions:
@@ -89,6 +80,7 @@ class Sessions:
                 updated_at=now,
             )
             self._insert(session)
+            self._events.saving("session", session)
             return session
 
     def get(self, id: str) -> Session:
@@ -230,7 +222,9 @@ class Sessions:
             self._insert(fork)
             copied = self._copy_messages(id, fork.id, at)
             self._engine.run(models.Session.update(message_count=copied).where(models.Session.id == fork.id))
-            return self.get(fork.id)
+            fork = self.get(fork.id)
+            self._events.saving("session", fork)
+            return fork
 
     def remove(self, id: str, *, reason: str = "removed") -> Session:
         """Archive a session with its messages and tool calls, and remove them; return its last state.
@@ -247,6 +241,8 @@ class Sessions:
 
     def use(self, id: str) -> Session:
         """Make a session the current one of this home folder (``sessions/current.json``)."""
+        if self._engine.readonly:
+            raise ReadOnly("the store was opened with readonly; open it without to choose a session")
         session = self.get(id)
         data = codec.pretty({"session": session.id, "name": session.name}) + "\n"
         files.write_atomic(self._current_file(), data.encode())
@@ -276,7 +272,6 @@ class Sessions:
             self._engine.run(models.Session.insert(values))
         except Conflict as error:
             raise Conflict(f"there is a session {session.id!r} already") from error
-        self._events.saving("session", session)
 
     def _check_references(self, persona: str | None, user: str | None, group: str | None) -> str | None:
         """Raise NotFound for what does not exist; return the model that the persona prefers."""

@@ -1,0 +1,16 @@
+"""How a verb tells an argument that was not given from one that is None."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final
+
+
+class Unset(Enum):
+    """The type of :data:`UNSET`."""
+
+    UNSET = "unset"
+
+
+UNSET: Final = Unset.UNSET
+"""Stands for an argument that was not given: the field stays as it is."""
