@@ -6,6 +6,7 @@ and a ratio is the median of the ratios of single rounds; absolute times are the
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import statistics
@@ -127,9 +128,16 @@ def interleaved(contestants: Mapping[str, Run], rounds: int) -> dict[str, list[f
     samples: dict[str, list[float]] = {name: [] for name in contestants}
     for run in contestants.values():
         run()
-    for turn in range(rounds):
-        for name in sorted(contestants, key=list(contestants).index, reverse=bool(turn % 2)):
-            samples[name].append(contestants[name]())
+    # The modules of one contestant would be walked whenever another makes objects enough for a
+    # collection; frozen, they are left out, and each pays for its own garbage.
+    gc.collect()
+    gc.freeze()
+    try:
+        for turn in range(rounds):
+            for name in sorted(contestants, key=list(contestants).index, reverse=bool(turn % 2)):
+                samples[name].append(contestants[name]())
+    finally:
+        gc.unfreeze()
     return samples
 
 

@@ -32,6 +32,10 @@ def compiled() -> str:
         store.sessions.get(session)
         store.tool_calls.list(session)
         store.sessions.list()
+        for people in (store.users, store.groups):
+            people.list()
+            people.find("x")
+        store.archive.list()
         store.sessions.recent()
         for records in (store.agents, store.prompts, store.personas, store.presets):
             records.list()

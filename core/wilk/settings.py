@@ -80,7 +80,9 @@ def load(*, home: str | Path | None = None, url: str | None = None, readonly: bo
             values[name] = value
             origins[name] = "argument"
     if folder is not None:
-        origins["home"] = "argument" if home is not None else "WILK_HOME" if "WILK_HOME" in environment else "default"
+        origins["home"] = (
+            "argument" if home is not None else "WILK_HOME" if "WILK_HOME" in environment else "default"
+        )
         if not values.get("url"):
             # In a URL, % begins an escape and ? the options.
             path = str(folder / DATABASE_FILE).replace("%", "%25").replace("?", "%3F")
@@ -111,7 +113,9 @@ def _config(file: Path) -> dict[str, Any]:
         return {}
     except OSError as error:
         raise SettingsError(f"{file} cannot be read: {error.strerror}") from error
-    if not any(line and not line.isspace() and not line.lstrip().startswith(b"#") for line in data.splitlines()):
+    if not any(
+        line and not line.isspace() and not line.lstrip().startswith(b"#") for line in data.splitlines()
+    ):
         return {}  # nothing but comments, as `wilk init` leaves it: no need of a YAML parser
     from wilk.definitions.reader import parse_yaml
 
@@ -185,17 +189,33 @@ SETTINGS = (
     Setting("url", _text, "a URL", "the database; by default wilk.db in the home folder"),
     Setting("readonly", _flag, "true or false", "open the database for reading only"),
     Setting("timeout", _seconds, "seconds from 0 to 86400", "how long to wait for another writer"),
-    Setting("journal_mode", _one_of(*JOURNAL_MODES), " or ".join(JOURNAL_MODES),
-            "SQLite's journal; delete for network file systems"),
-    Setting("verbose", _flag, "true or false", "log every statement, without its values (logger wilk.statements, level DEBUG)"),
+    Setting(
+        "journal_mode",
+        _one_of(*JOURNAL_MODES),
+        " or ".join(JOURNAL_MODES),
+        "SQLite's journal; delete for network file systems",
+    ),
+    Setting(
+        "verbose",
+        _flag,
+        "true or false",
+        "log every statement, without its values (logger wilk.statements, level DEBUG)",
+    ),
     Setting("disabled_plugins", _names, "a list of names", "plugins or distributions to leave alone"),
     Setting("choose", _mapping, "a mapping", "which distribution wins a clash, e.g. backends.sqlite: wilk-x"),
     Setting("tokenizer", _text, "a name", "heuristic, the name of an installed one, or auto"),
     Setting("default_model", _text, "a name", "the model of sessions that name none"),
-    Setting("context_strategy", _one_of(*STRATEGIES), " or ".join(STRATEGIES), "the strategy of new sessions"),
+    Setting(
+        "context_strategy", _one_of(*STRATEGIES), " or ".join(STRATEGIES), "the strategy of new sessions"
+    ),
     Setting("max_tokens", _count, "a whole number from 1", "the context budget of new sessions"),
     Setting("watch_quiet", _seconds, "seconds", "how long a file must be still before it is read"),
-    Setting("watch_polling", _one_of(*POLLING), " or ".join(POLLING), "look at files again and again instead of being told"),
+    Setting(
+        "watch_polling",
+        _one_of(*POLLING),
+        " or ".join(POLLING),
+        "look at files again and again instead of being told",
+    ),
     Setting("watch_polling_interval", _seconds, "seconds", "the time between two looks"),
     Setting("plugins", _mapping, "a mapping", "settings of plugins, by plugin name"),
 )

@@ -69,7 +69,11 @@ def open_store(
     if not isinstance(opened, Opened):
         opened = Opened(opened)
     engine = Engine(
-        opened, clock or Clock(), timeout=settings.timeout, readonly=settings.readonly, verbose=settings.verbose
+        opened,
+        clock or Clock(),
+        timeout=settings.timeout,
+        readonly=settings.readonly,
+        verbose=settings.verbose,
     )
     try:
         return Store(settings, host, engine, opened)
@@ -231,9 +235,10 @@ class Store:
             polling=self.settings.watch_polling,
             polling_interval=self.settings.watch_polling_interval,
             on_report=on_report,
+            release=self._engine.release,
         )
-        self._watchers.add(watcher)
         watcher.start()
+        self._watchers.add(watcher)
         return watcher
 
     def close(self) -> None:

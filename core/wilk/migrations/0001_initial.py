@@ -125,7 +125,7 @@ class Definition(Model):
 
     class Meta:
         table_name = "definitions"
-        primary_key = CompositeKey('kind', 'id')
+        primary_key = CompositeKey("kind", "id")
 
 
 class Revision(Model):
@@ -139,7 +139,7 @@ class Revision(Model):
 
     class Meta:
         table_name = "revisions"
-        primary_key = CompositeKey('kind', 'id', 'number')
+        primary_key = CompositeKey("kind", "id", "number")
 
 
 class DefinitionFile(Model):
@@ -189,7 +189,7 @@ class Membership(Model):
 
     class Meta:
         table_name = "memberships"
-        primary_key = CompositeKey('group', 'user')
+        primary_key = CompositeKey("group", "user")
 
 
 class Session(Model):
@@ -275,6 +275,7 @@ class ArchiveEntry(Model):
 
     class Meta:
         table_name = "archive"
+
 
 for named in (Agent, Prompt, Persona, Preset):
     named.add_index(named.name, unique=True, where=named.archived_at.is_null())

@@ -5,30 +5,19 @@ The whole row goes into ``archive`` as JSON, with the reason, in the transaction
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from wilk import codec, models
 from wilk.engine import Engine
 from wilk.models.statements import param
+from wilk.records.archive import Archived
+from wilk.records.decoding import decoder
 
 if TYPE_CHECKING:
     from wilk.models.base import Model
 
 _CHUNK = 500
-
-
-class Archived(NamedTuple):
-    """A row that left its table: its columns as they were, why, and when."""
-
-    kind: str
-    record_id: str
-    session_id: str | None
-    data: Mapping[str, Any]
-    reason: str
-    interaction_id: str | None
-    archived_at: datetime
 
 
 class Archive:
@@ -38,25 +27,34 @@ class Archive:
         self._engine = engine
 
     def list(
-        self, *, kind: str | None = None, reason: str | None = None, session: str | None = None, limit: int = 100
+        self,
+        *,
+        kind: str | None = None,
+        reason: str | None = None,
+        session: str | None = None,
+        limit: int = 100,
     ) -> Sequence[Archived]:
         """List archived rows, the latest first."""
-        query = models.ArchiveEntry.select(*_fields()).order_by(models.ArchiveEntry.pk.desc()).limit(limit)
+        if kind is reason is session is None:
+            return decoder(Archived)(
+                self._engine.fetch("archive.list", lambda: _latest().limit(param("limit")), (limit,))
+            )
+        query = _latest().limit(limit)
         if kind is not None:
             query = query.where(models.ArchiveEntry.kind == kind)
         if reason is not None:
             query = query.where(models.ArchiveEntry.reason == reason)
         if session is not None:
             query = query.where(models.ArchiveEntry.session_id == session)
-        return [Archived(*row) for row in self._engine.rows(query)]
+        return decoder(Archived)(self._engine.select(query))
 
     def statistics(self) -> dict[str, dict[str, int]]:
         """Count archived rows by reason and kind."""
         from peewee import fn  # with Peewee; see wilk.models
 
-        query = models.ArchiveEntry.select(models.ArchiveEntry.reason, models.ArchiveEntry.kind, fn.COUNT(models.ArchiveEntry.pk)).group_by(
-            models.ArchiveEntry.reason, models.ArchiveEntry.kind
-        )
+        query = models.ArchiveEntry.select(
+            models.ArchiveEntry.reason, models.ArchiveEntry.kind, fn.COUNT(models.ArchiveEntry.pk)
+        ).group_by(models.ArchiveEntry.reason, models.ArchiveEntry.kind)
         counts: dict[str, dict[str, int]] = {}
         for reason, kind, count in self._engine.rows(query):
             counts.setdefault(reason, {})[kind] = count
@@ -109,6 +107,10 @@ def _chunks(engine: Engine, model: type[Model], condition: Any) -> Iterator[list
 
 def _insert() -> Any:
     return models.ArchiveEntry.insert({field: param(field.name) for field in _fields()})
+
+
+def _latest() -> Any:
+    return models.ArchiveEntry.select(*_fields()).order_by(models.ArchiveEntry.pk.desc())
 
 
 def _fields() -> list[Any]:

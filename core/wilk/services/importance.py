@@ -19,7 +19,6 @@ import re
 from wilk.errors import Invalid
 
 
-
 class _Trait:
     """A trait of a text: a pattern, and plain pieces of which one must occur for it to match.
 
@@ -42,7 +41,22 @@ _ASKING = ("who ", "what ", "when ", "where ", "why ", "how ", "which ", "can ",
 _QUESTION = _Trait(r"\?(?:\s|$)", ("?",))
 _CODE = _Trait(
     r"```|^(?: {4}|\t)\S|\b(?:def|class|function|import|const|let|var) \w+\s*[(:={.]|\bselect\b.+\bfrom\b|[{};]\s*$",
-    ("```", "\n    ", "\n\t", "def ", "class ", "function ", "import ", "const ", "let ", "var ", "select ", "{", "}", ";"),
+    (
+        "```",
+        "\n    ",
+        "\n\t",
+        "def ",
+        "class ",
+        "function ",
+        "import ",
+        "const ",
+        "let ",
+        "var ",
+        "select ",
+        "{",
+        "}",
+        ";",
+    ),
 )
 _SOLUTION = _Trait(
     r"\b(?:fix(?:ed|es)?|solution|solve[ds]?|resolve[ds]?|instead of|works? now|try this|you can)\b",
@@ -50,7 +64,16 @@ _SOLUTION = _Trait(
 )
 _EXPLANATION = _Trait(
     r"\b(?:because|therefore|means? that|the reason|in other words|this is why|due to)\b",
-    ("because", "therefore", "means that", "mean that", "the reason", "in other words", "this is why", "due to"),
+    (
+        "because",
+        "therefore",
+        "means that",
+        "mean that",
+        "the reason",
+        "in other words",
+        "this is why",
+        "due to",
+    ),
 )
 _LOOKED_AT = 4000
 """Characters of a text that are looked at: the surface of a long output says no more."""
@@ -70,6 +93,10 @@ def score(role: str, text: str) -> float:
 
 def check(importance: float) -> float:
     """Return an importance that lies in its range, or raise Invalid."""
-    if isinstance(importance, bool) or not isinstance(importance, (int, float)) or not 0.0 <= importance <= 1.0:
+    if (
+        isinstance(importance, bool)
+        or not isinstance(importance, (int, float))
+        or not 0.0 <= importance <= 1.0
+    ):
         raise Invalid(f"importance {importance!r}: a number from 0.0 to 1.0 is wanted")
     return float(importance)

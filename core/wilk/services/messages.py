@@ -168,7 +168,9 @@ class Messages:
         hits = full_text.matching(text) if full_text is not None else None
         if hits is not None:
             found = hits.alias("hits")
-            query = models.Message.select(*_columns(), found.c.rank).join(found, on=(found.c.pk == models.Message.pk))
+            query = models.Message.select(*_columns(), found.c.rank).join(
+                found, on=(found.c.pk == models.Message.pk)
+            )
             query = query.order_by(found.c.rank, models.Message.pk.desc())
         elif text:
             query = models.Message.select(*_columns(), 0.0).where(models.Message.text.contains(text))
@@ -228,7 +230,9 @@ class Messages:
     ) -> list[Any]:
         """Check the values and put them in the order of ``_columns()``; the sequence comes later."""
         if type(role) is not str or not 0 < len(role) <= 64:
-            raise Invalid(f"role {role!r}: a text of 1 to 64 characters is wanted, such as {', '.join(ROLES)}")
+            raise Invalid(
+                f"role {role!r}: a text of 1 to 64 characters is wanted, such as {', '.join(ROLES)}"
+            )
         if not isinstance(text, str):
             raise Invalid(f"text is {type(text).__name__}, not text; structured content goes into parts=")
         if tokens is None:
@@ -294,7 +298,9 @@ class Messages:
             for kept in self._engine.fetch("messages.by_key", _by_key, (session_id, key)):
                 message = _message(kept)
                 if _content(kept) != _content(row):
-                    raise Conflict(f"the key {key!r} was used for another message of this session, {message.id}")
+                    raise Conflict(
+                        f"the key {key!r} was used for another message of this session, {message.id}"
+                    )
                 found[key] = message
         return found
 

@@ -10,6 +10,8 @@ from wilk import models
 from wilk.engine import Engine
 from wilk.errors import Conflict, Invalid, NotFound, Protected
 from wilk.events import Events
+from wilk.models.statements import param
+from wilk.records.decoding import decoder
 from wilk.records.people import Group, Membership, User
 from wilk.services import archive
 from wilk.services.arguments import UNSET, Unset
@@ -50,16 +52,15 @@ class Users:
 
     def find(self, id: str) -> User | None:
         """Return the user, or None."""
-        query = models.User.select(*models.fields_of(models.User, User)).where(models.User.id == id)
-        row = self._engine.row(query)
-        return None if row is None else User(*row)
+        rows = self._engine.fetch(
+            "users.find", lambda: _select(models.User, User).where(models.User.id == param("id")), (id,)
+        )
+        return next(iter(decoder(User)(rows)), None)
 
     def list(self, *, limit: int = 1000, after: str | None = None) -> Sequence[User]:
         """List users by id; ``after`` is the last id of the page before."""
-        query = models.User.select(*models.fields_of(models.User, User)).order_by(models.User.id).limit(limit)
-        if after is not None:
-            query = query.where(models.User.id > after)
-        return [User(*row) for row in self._engine.rows(query)]
+        rows = self._engine.fetch("users.list", lambda: _page(models.User, User), (after or "", limit))
+        return decoder(User)(rows)
 
     def remove(self, id: str, *, reason: str = "removed") -> User:
         """Archive and remove a user and their memberships. Raises Protected while sessions are theirs."""
@@ -67,7 +68,11 @@ class Users:
             user = self.get(id)
             _refuse_sessions(self._engine, models.Session.user == id, f"user {id!r}")
             archive.move(
-                self._engine, models.Membership, models.Membership.user == id, kind="membership", reason=reason,
+                self._engine,
+                models.Membership,
+                models.Membership.user == id,
+                kind="membership",
+                reason=reason,
                 key="group/user",
             )
             archive.move(self._engine, models.User, models.User.id == id, kind="user", reason=reason)
@@ -109,16 +114,15 @@ class Groups:
 
     def find(self, id: str) -> Group | None:
         """Return the group, or None."""
-        query = models.Group.select(*models.fields_of(models.Group, Group)).where(models.Group.id == id)
-        row = self._engine.row(query)
-        return None if row is None else Group(*row)
+        rows = self._engine.fetch(
+            "groups.find", lambda: _select(models.Group, Group).where(models.Group.id == param("id")), (id,)
+        )
+        return next(iter(decoder(Group)(rows)), None)
 
     def list(self, *, limit: int = 1000, after: str | None = None) -> Sequence[Group]:
         """List groups by id; ``after`` is the last id of the page before."""
-        query = models.Group.select(*models.fields_of(models.Group, Group)).order_by(models.Group.id).limit(limit)
-        if after is not None:
-            query = query.where(models.Group.id > after)
-        return [Group(*row) for row in self._engine.rows(query)]
+        rows = self._engine.fetch("groups.list", lambda: _page(models.Group, Group), (after or "", limit))
+        return decoder(Group)(rows)
 
     def remove(self, id: str, *, reason: str = "removed") -> Group:
         """Archive and remove a group and its memberships. Raises Protected while sessions are its."""
@@ -126,7 +130,11 @@ class Groups:
             group = self.get(id)
             _refuse_sessions(self._engine, models.Session.group == id, f"group {id!r}")
             archive.move(
-                self._engine, models.Membership, models.Membership.group == id, kind="membership", reason=reason,
+                self._engine,
+                models.Membership,
+                models.Membership.group == id,
+                kind="membership",
+                reason=reason,
                 key="group/user",
             )
             archive.move(self._engine, models.Group, models.Group.id == id, kind="group", reason=reason)
@@ -143,7 +151,8 @@ class Groups:
                 models.Membership.insert(
                     group=group_id, user=user_id, role=role, created_at=self._engine.clock.now()
                 ).on_conflict(
-                    conflict_target=[models.Membership.group, models.Membership.user], update={models.Membership.role: role}
+                    conflict_target=[models.Membership.group, models.Membership.user],
+                    update={models.Membership.role: role},
                 )
             )
             chosen = (models.Membership.group == group_id) & (models.Membership.user == user_id)
@@ -169,12 +178,23 @@ class Groups:
     def _memberships(self, condition: Any) -> Sequence[Membership]:
         query = (
             models.Membership.select(
-                models.Membership.group, models.Membership.user, models.Membership.role, models.Membership.created_at
+                models.Membership.group,
+                models.Membership.user,
+                models.Membership.role,
+                models.Membership.created_at,
             )
             .where(condition)
             .order_by(models.Membership.group, models.Membership.user)
         )
         return [Membership(*row) for row in self._engine.rows(query)]
+
+
+def _select(model: Any, record: Any) -> Any:
+    return model.select(*models.fields_of(model, record))
+
+
+def _page(model: Any, record: Any) -> Any:
+    return _select(model, record).where(model.id > param("after")).order_by(model.id).limit(param("limit"))
 
 
 def _save(
@@ -207,5 +227,3 @@ def _refuse_sessions(engine: Engine, condition: Any, who: str) -> None:
     count = engine.rows(models.Session.select(models.Session.id).where(condition).limit(1))
     if count:
         raise Protected(f"sessions still belong to {who}; remove them, or give them to someone else, first")
-
-

@@ -156,7 +156,9 @@ class Sessions:
         with self._engine.transaction():
             self.get(id)
             self._check_references(
-                None if persona is UNSET else persona, None if user is UNSET else user, None if group is UNSET else group
+                None if persona is UNSET else persona,
+                None if user is UNSET else user,
+                None if group is UNSET else group,
             )
             values: dict[Any, Any] = {}
             if name is not UNSET:
@@ -164,7 +166,9 @@ class Sessions:
             if status is not UNSET:
                 values[models.Session.status] = _status(status)
             if working_directory is not UNSET:
-                values[models.Session.working_directory] = None if working_directory is None else str(working_directory)
+                values[models.Session.working_directory] = (
+                    None if working_directory is None else str(working_directory)
+                )
             if agents is not UNSET:
                 values[models.Session.active_agents] = _names(agents)
             if persona is not UNSET:
@@ -233,8 +237,12 @@ class Sessions:
         """
         with self._engine.transaction():
             session = self.get(id)
-            archive.move(self._engine, models.ToolCall, models.ToolCall.session == id, kind="tool_call", reason=reason)
-            archive.move(self._engine, models.Message, models.Message.session == id, kind="message", reason=reason)
+            archive.move(
+                self._engine, models.ToolCall, models.ToolCall.session == id, kind="tool_call", reason=reason
+            )
+            archive.move(
+                self._engine, models.Message, models.Message.session == id, kind="message", reason=reason
+            )
             archive.move(self._engine, models.Session, models.Session.id == id, kind="session", reason=reason)
             self._events.deleted("session", session)
             return session
@@ -303,7 +311,11 @@ class Sessions:
         while True:
             query = (
                 models.Message.select(*fields)
-                .where(models.Message.session == source, models.Message.sequence > last, models.Message.sequence <= at)
+                .where(
+                    models.Message.session == source,
+                    models.Message.sequence > last,
+                    models.Message.sequence <= at,
+                )
                 .order_by(models.Message.sequence)
                 .limit(_COPY_CHUNK)
             )

@@ -40,7 +40,9 @@ class ToolCalls:
         if not name:
             raise Invalid("name '': the tool's name is wanted")
         with self._engine.transaction():
-            if not self._engine.rows(models.Session.select(models.Session.id).where(models.Session.id == session_id)):
+            if not self._engine.rows(
+                models.Session.select(models.Session.id).where(models.Session.id == session_id)
+            ):
                 raise NotFound("session", session_id)
             if message is not None and not self._engine.rows(
                 models.Message.select(models.Message.id).where(
@@ -83,7 +85,9 @@ class ToolCalls:
                 finished_at=now,
             )
             self._engine.run(
-                models.ToolCall.update(dict(zip(_fields(), call, strict=True))).where(models.ToolCall.id == id)
+                models.ToolCall.update(dict(zip(_fields(), call, strict=True))).where(
+                    models.ToolCall.id == id
+                )
             )
             self._events.saving("tool_call", call)
             return call
