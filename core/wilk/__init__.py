@@ -85,7 +85,7 @@ _HOMES = {
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
-__all__ = sorted(_HOME)  # noqa: PLE0605  (the names below TYPE_CHECKING are the same; a test compares)
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:

@@ -169,8 +169,8 @@ class _Workers:
                 return await self._free.get()
         except TimeoutError:
             raise Busy(
-                f"waited {self._engine.timeout:g} s for another task's transaction to end; a task that is started "
-                "inside `async with store.transaction()` cannot write before the block has been left"
+                f"waited {self._engine.timeout:g} s for another task's transaction to end; a task "
+                "that is started inside `async with store.transaction()` cannot write before that is left"
             ) from None
 
     def _check_open(self) -> None:
@@ -243,6 +243,8 @@ def _writing(verb: Callable[Concatenate[_S, _P], _R]) -> Callable[Concatenate[_N
 
 
 class AsyncAgents(_Noun):
+    """The verbs of agents, awaited."""
+
     get = _reading(Agents.get)
     find = _reading(Agents.find)
     by_name = _reading(Agents.by_name)
@@ -258,6 +260,8 @@ class AsyncAgents(_Noun):
 
 
 class AsyncPrompts(_Noun):
+    """The verbs of prompts, awaited."""
+
     get = _reading(Prompts.get)
     find = _reading(Prompts.find)
     by_name = _reading(Prompts.by_name)
@@ -270,6 +274,8 @@ class AsyncPrompts(_Noun):
 
 
 class AsyncPersonas(_Noun):
+    """The verbs of personas, awaited."""
+
     get = _reading(Personas.get)
     find = _reading(Personas.find)
     by_name = _reading(Personas.by_name)
@@ -283,6 +289,8 @@ class AsyncPersonas(_Noun):
 
 
 class AsyncPresets(_Noun):
+    """The verbs of presets, awaited."""
+
     get = _reading(Presets.get)
     find = _reading(Presets.find)
     by_name = _reading(Presets.by_name)
@@ -294,6 +302,8 @@ class AsyncPresets(_Noun):
 
 
 class AsyncDefinitions(_Noun):
+    """The verbs of definitions of other kinds, awaited."""
+
     kinds = _reading(Definitions.kinds)
     get = _reading(Definitions.get)
     find = _reading(Definitions.find)
@@ -308,6 +318,8 @@ class AsyncDefinitions(_Noun):
 
 
 class AsyncMessages(_Noun):
+    """The verbs of messages, awaited."""
+
     append = _writing(Messages.append)
     extend = _writing(Messages.extend)
     get = _reading(Messages.get)
@@ -320,6 +332,8 @@ class AsyncMessages(_Noun):
 
 
 class AsyncSessions(_Noun):
+    """The verbs of sessions, awaited."""
+
     create = _writing(Sessions.create)
     get = _reading(Sessions.get)
     find = _reading(Sessions.find)
@@ -334,6 +348,8 @@ class AsyncSessions(_Noun):
 
 
 class AsyncToolCalls(_Noun):
+    """The verbs of tool calls, awaited."""
+
     start = _writing(ToolCalls.start)
     finish = _writing(ToolCalls.finish)
     get = _reading(ToolCalls.get)
@@ -342,6 +358,8 @@ class AsyncToolCalls(_Noun):
 
 
 class AsyncUsers(_Noun):
+    """The verbs of users, awaited."""
+
     save = _writing(Users.save)
     get = _reading(Users.get)
     find = _reading(Users.find)
@@ -350,6 +368,8 @@ class AsyncUsers(_Noun):
 
 
 class AsyncGroups(_Noun):
+    """The verbs of groups, awaited."""
+
     save = _writing(Groups.save)
     get = _reading(Groups.get)
     find = _reading(Groups.find)
@@ -362,6 +382,8 @@ class AsyncGroups(_Noun):
 
 
 class AsyncArchive(_Noun):
+    """The verbs of archive, awaited."""
+
     list = _reading(Archive.list)
     statistics = _reading(Archive.statistics)
 

@@ -105,8 +105,8 @@ class Direct(Connections):
 
     def __init__(self, opened: Opened) -> None:
         super().__init__()
-        assert opened.connect is not None
-        assert opened.attach is not None
+        if opened.connect is None or opened.attach is None:
+            raise TypeError("Opened(connect=...) wants attach= as well")
         self.errors = (opened.error,)
         self._connect = opened.connect
         self._attach = opened.attach
@@ -178,7 +178,8 @@ class ThroughPeewee(Connections):
         from peewee import PeeweeException
 
         super().__init__()
-        assert opened.database is not None
+        if opened.database is None:
+            raise TypeError("Opened wants database=, or connect= and attach=")
         self.errors = (PeeweeException,)
         self._database = opened.database
         self._shared = opened.shared

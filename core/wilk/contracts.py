@@ -147,7 +147,7 @@ class DefinitionKind:
     schema: SchemaNode
     summary: str = ""
     model: Callable[[], type[Model]] | None = None
-    columns: Callable[[str, Mapping[str, Any]], dict[str, Any]] = field(default=lambda id, definition: {})
+    columns: Callable[[str, Mapping[str, Any]], dict[str, Any]] = field(default=lambda _id, _definition: {})
     redact: Callable[[Mapping[str, Any]], Mapping[str, Any]] = field(default=lambda definition: definition)
 
     def __post_init__(self) -> None:

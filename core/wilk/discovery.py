@@ -144,7 +144,7 @@ def _look_at_source(entry: Entry) -> None:
 
 def _stamp(file: str) -> list[Any] | None:
     try:
-        status = os.stat(file)
+        status = os.stat(file)  # noqa: PTH116 (pathlib costs more here)
     except OSError:
         return None
     return [file, status.st_mtime_ns, status.st_size]
@@ -155,7 +155,7 @@ def _search_path() -> list[tuple[str, int]]:
     found = []
     for folder in sys.path:
         try:
-            found.append((folder, os.stat(folder or ".").st_mtime_ns))
+            found.append((folder, os.stat(folder or ".").st_mtime_ns))  # noqa: PTH116
         except OSError:
             continue
     return found

@@ -56,19 +56,18 @@ def write_atomic(path: Path, data: bytes) -> None:
     a new one is private (0600).
     """
     private_folder(path.parent)
-    name = str(path.with_name(f".tmp-{os.urandom(6).hex()}"))
-    handle = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    temporary = path.with_name(f".tmp-{os.urandom(6).hex()}")
+    handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         if path.exists():
-            os.chmod(name, path.stat().st_mode & 0o777)
-        os.replace(name, path)
+            temporary.chmod(path.stat().st_mode & 0o777)
+        temporary.replace(path)
     except BaseException:
-        if os.path.exists(name):
-            os.unlink(name)
+        temporary.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
 

@@ -91,7 +91,10 @@ def load(*, home: str | Path | None = None, url: str | None = None, readonly: bo
 
 
 def check(values: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Check settings by name and return them in their own types; raise SettingsError for the first bad one."""
+    """Check settings by name and return them in their own types.
+
+    Raises SettingsError for the first bad one.
+    """
     known = {setting.name: setting for setting in SETTINGS}
     taken = {}
     for name, value in values.items():

@@ -47,7 +47,7 @@ def _conversion(annotation: Any) -> Callable[[Any], Any] | None:
         return _time if optional else to_datetime
     if kind is bool:
         return bool
-    if kind is Any or optional and origin is Sequence:
+    if kind is Any or (optional and origin is Sequence):
         return _json
     if origin is list:
         return _list

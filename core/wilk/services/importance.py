@@ -36,28 +36,19 @@ class _Trait:
         return False
 
 
-_ASKING = ("who ", "what ", "when ", "where ", "why ", "how ", "which ", "can ", "could ", "should ", "is ", "are ",
-           "do ", "does ", "what's ", "how's ")  # fmt: skip
+_ASKING = (
+    "who ", "what ", "what's ", "when ", "where ", "why ", "how ", "how's ", "which ", "can ", "could ",
+    "should ", "is ", "are ", "do ", "does ",
+)  # fmt: skip
 _QUESTION = _Trait(r"\?(?:\s|$)", ("?",))
 _CODE = _Trait(
-    r"```|^(?: {4}|\t)\S|\b(?:def|class|function|import|const|let|var) \w+\s*[(:={.]|\bselect\b.+\bfrom\b|[{};]\s*$",
+    r"```|^(?: {4}|\t)\S|\b(?:def|class|function|import|const|let|var) \w+\s*[(:={.]"
+    r"|\bselect\b.+\bfrom\b|[{};]\s*$",
     (
-        "```",
-        "\n    ",
-        "\n\t",
-        "def ",
-        "class ",
-        "function ",
-        "import ",
-        "const ",
-        "let ",
-        "var ",
-        "select ",
-        "{",
-        "}",
-        ";",
+        "```", "\n    ", "\n\t", "def ", "class ", "function ", "import ", "const ", "let ", "var ", "select ",
+        "{", "}", ";",
     ),
-)
+)  # fmt: skip
 _SOLUTION = _Trait(
     r"\b(?:fix(?:ed|es)?|solution|solve[ds]?|resolve[ds]?|instead of|works? now|try this|you can)\b",
     ("fix", "solution", "solve", "instead of", "works now", "work now", "try this", "you can"),

@@ -68,8 +68,8 @@ class Messages:
         session, Conflict for an ``id`` that is taken or a ``key`` used for other content.
         """
         row = self._row(
-            session_id, role, text, parts, agent, model, tokens, importance, interaction, key, parent, id, metadata,
-            created_at,
+            session_id, role, text, parts, agent, model, tokens, importance, interaction, key, parent,
+            id, metadata, created_at,
         )  # fmt: skip
         engine = self._engine
         with engine.transaction():
@@ -135,7 +135,7 @@ class Messages:
     def page(
         self, session_id: str, *, after: int | None = None, before: int | None = None, limit: int = 100
     ) -> list[Message]:
-        """Return messages by sequence, oldest first: those after ``after``, or the last ones before ``before``."""
+        """Return messages by sequence, oldest first: after ``after``, or the last before ``before``."""
         if after is not None and before is not None:
             raise Invalid("page takes after or before, not both")
         if before is not None:
@@ -270,9 +270,9 @@ class Messages:
             raise Invalid(f"message {number}: {fault} is wanted; it takes {', '.join(sorted(_APPENDED))}")
         get = message.get
         return self._row(
-            session_id, message["role"], get("text", ""), get("parts"), get("agent"), get("model"), get("tokens"),
-            get("importance"), get("interaction"), get("key"), get("parent"), get("id"), get("metadata"),
-            get("created_at"),
+            session_id, message["role"], get("text", ""), get("parts"), get("agent"), get("model"),
+            get("tokens"), get("importance"), get("interaction"), get("key"), get("parent"), get("id"),
+            get("metadata"), get("created_at"),
         )  # fmt: skip
 
     def _next_sequence(self, session_id: str, n: int) -> int:
@@ -315,8 +315,8 @@ class Messages:
 def _message(row: Sequence[Any]) -> Message:
     """Turn a row of ``_columns()`` into a record. Written out, because it runs for every row read."""
     (
-        id, session_id, sequence, role, text, original, parts, agent_id, model, tokens, importance, interaction_id,
-        key, parent_id, origin_id, metadata, created_at,
+        id, session_id, sequence, role, text, original, parts, agent_id, model, tokens, importance,
+        interaction_id, key, parent_id, origin_id, metadata, created_at,
     ) = row  # fmt: skip
     return Message(
         id,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-
 from wilk import models
 from wilk.engine import Engine
 from wilk.errors import Conflict, Invalid, NotFound, Protected
@@ -29,8 +28,8 @@ class Users:
         id: str | None = None,
         *,
         name: str | Unset = UNSET,
-        email: str | None | Unset = UNSET,
-        external_id: str | None | Unset = UNSET,
+        email: str | Unset | None = UNSET,
+        external_id: str | Unset | None = UNSET,
         metadata: Mapping[str, Any] | Unset = UNSET,
     ) -> User:
         """Create a user, who needs a name, or change the given fields of the one with that id.
@@ -92,7 +91,7 @@ class Groups:
         id: str | None = None,
         *,
         name: str | Unset = UNSET,
-        external_id: str | None | Unset = UNSET,
+        external_id: str | Unset | None = UNSET,
         metadata: Mapping[str, Any] | Unset = UNSET,
     ) -> Group:
         """Create a group, which needs a name, or change the given fields of the one with that id.
