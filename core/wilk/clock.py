@@ -14,7 +14,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 def to_datetime(microseconds: int) -> datetime:
     """Turn microseconds since 1970 into an aware UTC datetime, exactly."""
-    return EPOCH + timedelta(microseconds=microseconds)
+    return EPOCH + microseconds * _MICROSECOND
 
 
 def to_microseconds(moment: datetime) -> int:

@@ -31,6 +31,8 @@ statements_logger = logging.getLogger("wilk.statements")
 Rows = list[tuple[Any, ...]]
 """Rows as the engine holds them: JSON as text, times as microseconds."""
 
+_ROWS_PER_INSERT = 100
+
 # What a driver raises about a value before the engine sees it is no error of the database's.
 _VALUE_ERRORS = (UnicodeEncodeError, OverflowError)
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
@@ -139,6 +141,17 @@ class Engine:
             if not _from_driver(error):
                 raise
             raise self.translated(error) from error
+
+    def insert_many(self, insert: Statement, rows: Sequence[Sequence[Any]]) -> None:
+        """Run a compiled INSERT over many rows, a hundred to a statement.
+
+        A trigger that keeps a full-text index writes a segment of it per statement, so that this
+        costs SQLite half of what a statement per row does.
+        """
+        head, values, places = insert.sql.rpartition("VALUES ")
+        for start in range(0, len(rows), _ROWS_PER_INSERT):
+            some = rows[start : start + _ROWS_PER_INSERT]
+            self.execute(head + values + ", ".join([places] * len(some)), [value for row in some for value in row])
 
     def select(self, query: Any) -> Rows:
         """Run a Peewee query, and fetch its rows as the engine holds them."""

@@ -60,7 +60,8 @@ def open_sqlite(url: str, settings: Settings) -> Opened:
     timeout: float = chosen.get("timeout", settings.timeout)
     journal: str = chosen.get("journal_mode", settings.journal_mode)
     readonly: bool = chosen.get("readonly", settings.readonly)
-    pragmas = ["foreign_keys = 1", "synchronous = normal"]
+    # A checkpoint every 16 MB instead of every 4: fewer writers have to wait for one.
+    pragmas = ["foreign_keys = 1", "synchronous = normal", "wal_autocheckpoint = 4000"]
     if path == MEMORY:
         # Every connection to :memory: is a database of its own, so all threads share one.
         opened = _opened(lambda: _connect(MEMORY, timeout, pragmas), shared=True)

@@ -24,6 +24,7 @@ from wilk.services import importance as scoring
 ROLES = ("user", "assistant", "system", "tool", "developer")
 """The roles that are known; any other is kept as it came (trap T7)."""
 
+_MICROSECOND = timedelta(microseconds=1)
 _LONGEST_QUERY = 5_000
 """Characters of a search that count: engines bound the size of what they compare."""
 
@@ -102,7 +103,7 @@ class Messages:
             for sequence, row in enumerate(new, first):
                 row[2] = sequence
             try:
-                engine.execute_many(engine.statement("messages.insert", _insert).sql, new)
+                engine.insert_many(engine.statement("messages.insert", _insert), new)
             except Conflict as error:
                 raise Conflict(f"one of the messages has an id that is taken: {error}") from error
             written = {row[0]: _message(row) for row in new}
@@ -314,6 +315,8 @@ class Messages:
 
 def _message(row: Sequence[Any]) -> Message:
     """Turn a row of ``_columns()`` into a record. Written out, because it runs for every row read."""
+    if row[5] is None and row[6] is None and row[15] is None:  # plain text, as nearly all rows are
+        return Message._make((*row[:5], *row[6:15], {}, EPOCH + row[16] * _MICROSECOND))
     (
         id, session_id, sequence, role, text, original, parts, agent_id, model, tokens, importance,
         interaction_id, key, parent_id, origin_id, metadata, created_at,
@@ -334,7 +337,7 @@ def _message(row: Sequence[Any]) -> Message:
         parent_id,
         origin_id,
         codec.loads(metadata) if metadata else {},
-        EPOCH + timedelta(microseconds=created_at),
+        EPOCH + created_at * _MICROSECOND,
     )
 
 

@@ -335,7 +335,7 @@ class Sessions:
                     "parent_id": new_ids.get(parent, parent),
                 }
                 copies.append([values[name] for name in insert.names])
-            self._engine.execute_many(insert.sql, copies)
+            self._engine.insert_many(insert, copies)
         self._copy_tool_calls(source, target, new_ids)
         return len(new_ids)
 
