@@ -148,11 +148,10 @@ class TestOpening:
                 super().__init__(*arguments, **options)
                 self.set_trace_callback(statements.append)
 
-        monkeypatch.setattr(backend, "_Connection", Traced)
-        with wilk.open_store(home=home):
-            opening = list(statements)
-        monkeypatch.undo()
-        return opening
+        with monkeypatch.context() as patch:
+            patch.setattr(backend, "_Connection", Traced)
+            with wilk.open_store(home=home):
+                return list(statements)
 
     def test_runs_as_many_statements_for_a_full_store_as_for_an_empty_one(
         self, home: Path, monkeypatch: pytest.MonkeyPatch

@@ -300,7 +300,7 @@ class TestT14RemovingASession:
         call = store.tool_calls.start(session, "search", {"q": 1}, message=asked.id)
         store.sessions.remove(session, reason="tidied")
         kept = {(entry.kind, entry.record_id) for entry in store.archive.list(session=session)}
-        assert kept == {("message", asked.id), ("tool_call", call.id)}
+        assert kept == {("message", asked.id), ("tool_call", call.id), ("session", session)}
         (entry,) = store.archive.list(kind="session")
         assert (entry.record_id, entry.reason) == (session, "tidied")
 

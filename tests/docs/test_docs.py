@@ -256,8 +256,12 @@ def test_every_package_of_the_pages_has_one_entry_point() -> None:
 # -- settings ---------------------------------------------------------------------------------
 
 
-def test_the_configuration_on_the_settings_page_is_taken(tmp_path: Path) -> None:
+def test_the_configuration_on_the_settings_page_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from wilk import settings
+
+    monkeypatch.delenv("WILK_DISABLED_PLUGINS")
 
     shown = [block for block in blocks(DOCS / "settings.md") if block.language == "yaml"]
     assert shown
