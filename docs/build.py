@@ -20,8 +20,8 @@ from typing import Any
 
 import wilk
 from wilk import aio, errors
+from wilk.cli.nouns import NOUNS, tree
 from wilk.cli.parsing import common
-from wilk.cli.program import NOUNS, tree
 from wilk.services.definitions import Records
 from wilk.services.sessions import Unset
 from wilk.settings import SETTINGS, Settings

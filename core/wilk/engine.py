@@ -151,7 +151,9 @@ class Engine:
         head, values, places = insert.sql.rpartition("VALUES ")
         for start in range(0, len(rows), _ROWS_PER_INSERT):
             some = rows[start : start + _ROWS_PER_INSERT]
-            self.execute(head + values + ", ".join([places] * len(some)), [value for row in some for value in row])
+            self.execute(
+                head + values + ", ".join([places] * len(some)), [value for row in some for value in row]
+            )
 
     def select(self, query: Any) -> Rows:
         """Run a Peewee query, and fetch its rows as the engine holds them."""

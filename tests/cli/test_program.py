@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import wilk as package
-from wilk.cli.program import NOUNS
+from wilk.cli.nouns import NOUNS
 
 from .conftest import Result, spawn
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wilk.cli import rendering
-from wilk.cli.definitions import Kind, verbs
+from wilk.cli.definitions import verbs
+from wilk.cli.kinds import Kind
 from wilk.cli.output import Styled, moment
 from wilk.cli.parsing import Verb, days
 

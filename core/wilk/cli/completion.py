@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from argparse import Namespace
-from typing import TYPE_CHECKING
+from argparse import ArgumentParser, Namespace, _SubParsersAction
+from typing import Any
 
-from wilk.cli.parsing import Verb
+from wilk.cli.context import Context
+from wilk.cli.nouns import NOUNS, plugins_command, tree, words_of
+from wilk.cli.parsing import Parser, Verb
 from wilk.errors import WilkError
-
-if TYPE_CHECKING:
-    from wilk.cli.context import Context
-    from wilk.cli.parsing import Parser
 
 SHELLS = ("bash", "zsh", "fish")
 _MOST = 200
@@ -36,8 +34,6 @@ def complete() -> int:
     """Answer the shell, which asks through environment variables what the next word may be."""
     import argcomplete
 
-    from wilk.cli.program import NOUNS, plugins_command, tree, words_of
-
     line = os.environ.get("COMP_LINE", "")
     place = os.environ.get("COMP_POINT", "")
     if place.isdecimal():
@@ -53,14 +49,34 @@ def complete() -> int:
             nouns += _plugins_nouns()
     except WilkError:
         pass
-    argcomplete.autocomplete(tree(nouns, words, command), always_complete_options=False)
+    parser = tree(nouns, words, command)
+    _complete_ids(parser)
+    argcomplete.autocomplete(parser, always_complete_options=False)
     return 0
 
 
-def ids_of(noun: str, prefix: str, arguments: Namespace) -> list[str]:
-    """The ids of a noun's records that begin with a prefix; nothing where there is no store to ask."""
-    from wilk.cli.context import Context
+def _complete_ids(parser: ArgumentParser) -> None:
+    """Give every argument that takes an id its completer, in this parser and those below it."""
+    for action in parser._actions:
+        if (noun := getattr(action, "takes_id_of", None)) is not None:
+            action.completer = _Ids(noun)  # type: ignore[attr-defined]
+        elif isinstance(action, _SubParsersAction):
+            for below in action.choices.values():
+                _complete_ids(below)
 
+
+class _Ids:
+    """Completes the ids of a noun's records; argcomplete calls it with what it knows."""
+
+    def __init__(self, noun: str) -> None:
+        self._noun = noun
+
+    def __call__(self, prefix: str, parsed_args: Namespace, **_: Any) -> list[str]:
+        return _ids_of(self._noun, prefix, parsed_args)
+
+
+def _ids_of(noun: str, prefix: str, arguments: Namespace) -> list[str]:
+    """The ids of a noun's records that begin with a prefix; nothing where there is no store to ask."""
     arguments.readonly = True
     context = Context(arguments)
     try:
@@ -73,8 +89,6 @@ def ids_of(noun: str, prefix: str, arguments: Namespace) -> list[str]:
 
 
 def _plugins_nouns() -> list[str]:
-    from wilk.cli.context import Context
-
     context = Context(Namespace())
     try:
         return [command.name for command in context.host.commands()]

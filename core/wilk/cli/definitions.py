@@ -9,8 +9,9 @@ import sys
 from argparse import ArgumentTypeError
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from wilk.cli.kinds import Kind, file_of, refreshed
 from wilk.cli.output import Styled, moment, word
 from wilk.cli.parsing import Verb, completed
 from wilk.cli.text import one_line
@@ -28,20 +29,6 @@ if TYPE_CHECKING:
 _RECORD_FIELDS = frozenset(
     {"id", "definition", "content_hash", "revision", "created_at", "updated_at", "archived_at"}
 )
-
-
-class Kind(NamedTuple):
-    """A noun of definitions: the name of its kind, what one of it is called, its columns in a list
-    (heading and field), and the field that a list can be narrowed by."""
-
-    name: str
-    one: str
-    columns: tuple[tuple[str, str], ...]
-    narrowed_by: str = "category"
-
-    @property
-    def noun(self) -> str:
-        return self.name.removesuffix("s")
 
 
 def verbs(kind: Kind) -> dict[str, Verb]:
@@ -68,26 +55,6 @@ def verbs(kind: Kind) -> dict[str, Verb]:
             partial(_yes, kind),
         ),
     }
-
-
-def refreshed(context: Context) -> Store:
-    """Give the store once it has taken over what changed in the files: they are the truth."""
-    store = context.store
-    if store.home is not None and store.home.is_dir() and not store.settings.readonly:
-        store.sync()
-    return store
-
-
-def file_of(store: Store, kind: str, id: str) -> Path:
-    """Where a record's file is, or would be made. Raises NotFound for a store without files."""
-    from wilk.files import inside
-
-    place = store.catalog.places()[kind]
-    if store.home is None:
-        raise NotFound("home folder", "none", "this store has no files; name one with --home DIR")
-    path = place.path(id)
-    there = [other for other in place.paths(id) if (store.home / other).is_file()]
-    return inside(store.home, there[0] if there else path)
 
 
 def _one(kind: Kind, parser: Parser) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wilk.cli import starters
-from wilk.cli.definitions import Kind, file_of, refreshed
+from wilk.cli.kinds import Kind, file_of, refreshed
 from wilk.cli.output import is_terminal
 from wilk.cli.reports import show_change, show_failure
 from wilk.errors import Conflict, Invalid, NotFound, ReadOnly, WilkError

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from wilk.cli.nouns import NOUNS
 from wilk.cli.output import Styled
 from wilk.cli.parsing import Verb
 from wilk.errors import WilkError
@@ -32,8 +33,6 @@ def _arguments(parser: Parser) -> None:
 
 def overview(context: Context) -> None:
     """Show all nouns, a line each."""
-    from wilk.cli.program import NOUNS
-
     out = context.out
     out.line(Styled("wilk", "bold"), "keeps what AI agents know. Usage: wilk NOUN VERB …")
     groups: dict[str, Iterable[tuple[str, str]]] = {
@@ -50,14 +49,9 @@ def overview(context: Context) -> None:
     out.line("`wilk NOUN --help` tells more, among others the options that every command takes.")
 
 
-def _help(context: Context) -> int:
-    words: list[str] = context.arguments.words
-    if not words:
-        overview(context)
-        return 0
-    from wilk.cli.program import run
-
-    return run([*words, "--help"])
+def _help(context: Context) -> None:
+    """``wilk help`` alone; the program turns ``wilk help NOUN`` into ``wilk NOUN --help``."""
+    overview(context)
 
 
 def _plugins_commands(context: Context) -> list[tuple[str, str]]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wilk.cli.definitions import refreshed, show_difference, show_tree
+from wilk.cli.definitions import show_difference, show_tree
+from wilk.cli.kinds import refreshed
 from wilk.cli.output import Styled, moment
 from wilk.cli.parsing import Verb
 

@@ -77,14 +77,8 @@ def suggestion(word: str, known: Sequence[str]) -> str:
 
 
 def completed(action: argparse.Action, noun: str) -> None:
-    """Let the shell complete an argument with the ids of a noun's records."""
-
-    def ids(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> list[str]:
-        from wilk.cli.completion import ids_of
-
-        return ids_of(noun, prefix, parsed_args)
-
-    action.completer = ids  # type: ignore[attr-defined]
+    """Let the shell complete an argument with the ids of a noun's records; see ``completion.py``."""
+    action.takes_id_of = noun  # type: ignore[attr-defined]
 
 
 def count(text: str) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wilk.cli.definitions import Kind, refreshed, verbs
+from wilk.cli.definitions import verbs
+from wilk.cli.kinds import Kind, refreshed
 from wilk.cli.output import Styled
 from wilk.cli.parsing import Verb, completed
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from wilk.cli import rendering
-from wilk.cli.definitions import Kind, verbs
+from wilk.cli.definitions import verbs
+from wilk.cli.kinds import Kind
 from wilk.cli.parsing import Verb
 
 KIND = Kind(

@@ -6,7 +6,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
-from wilk.cli.definitions import Kind, refreshed
+from wilk.cli.kinds import Kind, refreshed
 from wilk.cli.parsing import UsageError, Verb, completed
 
 if TYPE_CHECKING:
