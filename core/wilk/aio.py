@@ -177,6 +177,11 @@ class _Workers:
         if self._closed:
             raise Closed("the store has been closed; open it again with wilk.open_async_store")
 
+    def _end(self) -> None:
+        """Wait for reads that have begun, then close."""
+        self._readers.shutdown(wait=True)
+        self._store.close()
+
     async def close(self) -> None:
         async with self._closing:
             if self._closed:
@@ -192,10 +197,10 @@ class _Workers:
                     self._free.put_nowait(lane)
                 raise
             try:
-                await _finished(asyncio.get_running_loop().run_in_executor(None, self._store.close))
+                await _finished(asyncio.get_running_loop().run_in_executor(None, self._end))
             finally:
-                for executor in (self._readers, *(lane.thread for lane in taken)):
-                    executor.shutdown(wait=False)
+                for lane in taken:
+                    lane.thread.shutdown(wait=False)
 
 
 async def _finished(future: asyncio.Future[_R]) -> _R:

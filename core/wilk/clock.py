@@ -44,6 +44,10 @@ class Clock:
         self._lock = threading.Lock()
         self._stamp = 0
 
+    def forked(self) -> None:
+        """In a forked child: the lock may have been held by a thread that is not there any more."""
+        self._lock = threading.Lock()
+
     def now(self) -> int:
         if self._now is not None:
             return self._now()

@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 class Connections:
     """What both ways have in common."""
 
-    errors: tuple[type[Exception], ...]
-    """What the driver raises from a cursor."""
-
     def __init__(self) -> None:
         # Weak: the connection of a thread that has ended goes with the thread.
         self._open: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -107,7 +104,6 @@ class Direct(Connections):
         super().__init__()
         if opened.connect is None or opened.attach is None:
             raise TypeError("Opened(connect=...) wants attach= as well")
-        self.errors = (opened.error,)
         self._connect = opened.connect
         self._attach = opened.attach
         self._shared = opened.shared
@@ -175,12 +171,9 @@ class ThroughPeewee(Connections):
     """Connections of a Peewee database."""
 
     def __init__(self, opened: Opened) -> None:
-        from peewee import PeeweeException
-
         super().__init__()
         if opened.database is None:
             raise TypeError("Opened wants database=, or connect= and attach=")
-        self.errors = (PeeweeException,)
         self._database = opened.database
         self._shared = opened.shared
         # Connections of a driver that allows no weak references stay open until the store closes.

@@ -45,9 +45,9 @@ class Opened:
 
     Either ``database``, a Peewee database that opens its own connections, or ``connect`` and
     ``attach``: ``connect()`` opens a DB-API connection for the calling thread, ``attach(connection)``
-    makes a Peewee database over the connections that ``connection()`` gives (it neither opens nor
-    closes any), and ``error`` is the base of the driver's errors. With the second way Peewee is
-    imported only by verbs that build queries.
+    makes a Peewee database over the connections that ``connection()`` gives, and neither opens nor
+    closes any. With the second way Peewee is imported only by verbs that build queries. Errors are
+    known by the names that DB-API gives them (PEP 249).
 
     ``timeout`` and ``readonly``: what the URL said, where it goes before the settings.
     ``writers``: how many writing transactions may run at once in one process.
@@ -61,7 +61,6 @@ class Opened:
     database: Database | None = None
     connect: Callable[[], Any] | None = None
     attach: Callable[[Callable[[], Any]], Database] | None = None
-    error: type[Exception] = Exception
     timeout: float | None = None
     readonly: bool | None = None
     writers: int = 1

@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any
 from wilk.clock import Clock
 from wilk.connections import connections
 from wilk.contracts import Opened
-from wilk.errors import BackendError, Busy, Closed, Conflict, Invalid, ReadOnly, WilkError
+from wilk.errors import BackendError, Busy, Closed, Conflict, Invalid, ReadOnly
 from wilk.models.binding import bound
 from wilk.models.statements import Statement, compiled
 
 if TYPE_CHECKING:
     from peewee import Database
 
+logger = logging.getLogger("wilk.engine")
 statements_logger = logging.getLogger("wilk.statements")
 
 Rows = list[tuple[Any, ...]]
@@ -62,11 +63,11 @@ class Engine:
         self.writers = opened.writers
         self.shared = opened.shared
         self._connections = connections(opened)
-        self._errors: tuple[type[Exception], ...] = (*self._connections.errors, *_VALUE_ERRORS)
         self._local = _Local()
         self._writer = threading.BoundedSemaphore(opened.writers)
         # With one connection for all threads, whoever is in a transaction has it to itself.
         self._turn: AbstractContextManager[Any] = threading.RLock() if opened.shared else nullcontext()
+        self._guard = _Guard(self)
         self._prepared = opened.statements
         self._statements: dict[str, Statement] = {}
         self._verbose = verbose
@@ -84,7 +85,9 @@ class Engine:
         """Begin a writing transaction, or a savepoint inside one; commit on leaving the block.
 
         An exception rolls back what the block did, and nothing outside of it. Raises Busy when
-        other writers hold the store for longer than the time limit, and ReadOnly.
+        other writers hold the store for longer than the time limit, and ReadOnly. An error of what
+        runs after the commit, such as writing a definition file, is raised when all of it has run;
+        the rows are committed then.
         """
         return Transaction(self)
 
@@ -120,27 +123,17 @@ class Engine:
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
         """Run SQL and fetch all that it gives. Driver errors come back as wilk's, with cause."""
-        try:
-            with self._turn:
-                cursor = self._cursor(sql, parameters)
-                return cursor.fetchall() if cursor.description is not None else []
-        except self._errors as error:
-            raise self.translated(error) from error
+        with self._guard:
+            cursor = self._cursor(sql, parameters)
+            return cursor.fetchall() if cursor.description is not None else []
 
     def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run one statement over many rows of parameters, inside the caller's transaction."""
-        try:
-            with self._turn:
-                self._check_open()
-                if self._verbose:
-                    statements_logger.debug("%s; %d rows", sql, len(rows))
-                self._connections.raw_cursor().executemany(sql, rows)
-        except WilkError:
-            raise
-        except Exception as error:
-            if not _from_driver(error):
-                raise
-            raise self.translated(error) from error
+        with self._guard:
+            self._check_open()
+            if self._verbose:
+                statements_logger.debug("%s; %d rows", sql, len(rows))
+            self._connections.raw_cursor().executemany(sql, rows)
 
     def insert_many(self, insert: Statement, rows: Sequence[Sequence[Any]]) -> None:
         """Run a compiled INSERT over many rows, a hundred to a statement.
@@ -148,12 +141,12 @@ class Engine:
         A trigger that keeps a full-text index writes a segment of it per statement, so that this
         costs SQLite half of what a statement per row does.
         """
-        head, values, places = insert.sql.rpartition("VALUES ")
+        head, values, tail = insert.sql.rpartition("VALUES ")
+        places, closing, returning = tail.partition(")")  # some engines are asked for the new keys
         for start in range(0, len(rows), _ROWS_PER_INSERT):
             some = rows[start : start + _ROWS_PER_INSERT]
-            self.execute(
-                head + values + ", ".join([places] * len(some)), [value for row in some for value in row]
-            )
+            groups = ", ".join([places + closing] * len(some))
+            self.execute(head + values + groups + returning, [value for row in some for value in row])
 
     def select(self, query: Any) -> Rows:
         """Run a Peewee query, and fetch its rows as the engine holds them."""
@@ -161,16 +154,9 @@ class Engine:
 
     def rows(self, query: Any) -> Rows:
         """Run a Peewee query, and return its rows as tuples of Python values."""
-        try:
-            with self._turn:
-                self._check_open()
-                return list(query.tuples().execute(self.database))
-        except WilkError:
-            raise
-        except Exception as error:
-            if not _from_driver(error):
-                raise
-            raise self.translated(error) from error
+        with self._guard:
+            self._check_open()
+            return list(query.tuples().execute(self.database))
 
     def row(self, query: Any) -> tuple[Any, ...] | None:
         """Run a Peewee query, and return its first row as Python values, or None."""
@@ -180,12 +166,9 @@ class Engine:
     def run(self, query: Any) -> int:
         """Run an INSERT, UPDATE or DELETE, and return how many rows it changed."""
         sql, parameters = self._parsed(query)
-        try:
-            with self._turn:
-                count: int = self._cursor(sql, parameters).rowcount
-                return count
-        except self._errors as error:
-            raise self.translated(error) from error
+        with self._guard:
+            count: int = self._cursor(sql, parameters).rowcount
+            return count
 
     def reading(self) -> AbstractContextManager[None]:
         """Bind the models to this store for a block that only reads."""
@@ -218,10 +201,8 @@ class Engine:
     def connect(self) -> None:
         """Open the calling thread's connection, if it is not open."""
         self._check_open()
-        try:
+        with self._guard:
             self._connections.ensure()
-        except self._connections.errors as error:
-            raise self.translated(error) from error
 
     def translated(self, error: Exception) -> Exception:
         """Turn a driver's error, or the same as Peewee wraps it, into one of wilk's."""
@@ -266,8 +247,29 @@ class Engine:
         self._connections.abandon()
         self._local = _Local()
         self._writer = threading.BoundedSemaphore(self.writers)
+        self.clock.forked()
         if self.shared:
             self._turn = threading.RLock()
+
+
+class _Guard:
+    """Around every call of the driver: one thread at a time if the connection is shared, and errors
+    that are wilk's. It keeps nothing, so one serves all calls, nested ones too."""
+
+    __slots__ = ("_engine",)
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def __enter__(self) -> None:
+        self._engine._turn.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._engine._turn.__exit__(None, None, None)
+        if isinstance(error, Exception) and _from_driver(error):
+            raise self._engine.translated(error) from error
 
 
 class Transaction:
@@ -337,18 +339,13 @@ class Transaction:
                 engine._writer.release()
         if committed and local.depth == 0 and local.after:
             actions, local.after = local.after, []
-            for action in actions:
-                action()
+            _run_all(actions)
 
     def _begin(self) -> None:
         database = self._engine.database
         self._inner = database.atomic()
-        try:
+        with self._engine._guard:
             self._inner.__enter__()
-        except Exception as error:
-            if not _from_driver(error):
-                raise
-            raise self._engine.translated(error) from error
 
 
 class _Reading:
@@ -362,12 +359,31 @@ class _Reading:
 
     def __enter__(self) -> None:
         self._engine._turn.__enter__()
-        self._engine.connect()
-        self._token = bound.set(self._engine.database)
+        try:
+            self._engine.connect()
+            self._token = bound.set(self._engine.database)
+        except BaseException:
+            self._engine._turn.__exit__(None, None, None)
+            raise
 
     def __exit__(self, *failure: object) -> None:
         bound.reset(self._token)
         self._engine._turn.__exit__(None, None, None)
+
+
+def _run_all(actions: Sequence[Callable[[], None]]) -> None:
+    """Run every action, and raise the first error at the end: the commit that they wait for stands,
+    and what one of them could not do is no reason for the others not to happen."""
+    failures = []
+    for action in actions:
+        try:
+            action()
+        except Exception as error:
+            failures.append(error)
+    for other in failures[1:]:
+        logger.error("after a commit: %s", other, exc_info=other)
+    if failures:
+        raise failures[0]
 
 
 def _kinds(error: Exception) -> set[str]:

@@ -246,10 +246,12 @@ class Store:
         if self._closed:
             return
         self._closed = True
-        for watcher in list(self._watchers):
-            watcher.stop()
-        self.host.store_closing(self)
-        self._engine.close()
+        try:
+            for watcher in list(self._watchers):
+                watcher.stop()
+            self.host.store_closing(self)
+        finally:
+            self._engine.close()
 
     def __enter__(self) -> Self:
         return self

@@ -90,7 +90,6 @@ def _opened(connect: Callable[[], sqlite3.Connection], *, shared: bool = False) 
     return Opened(
         connect=connect,
         attach=lambda connection: _attached(connection, shared=shared),
-        error=sqlite3.Error,
         shared=shared,
         full_text=FTS5(),
         statements=_statements,
