@@ -128,6 +128,12 @@ class ModelSet:
     models: Callable[[], Collection[type[Model]]]
     migrations: Path
 
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier() or self.name == "wilk":
+            raise ValueError(
+                f"model set {self.name!r}: a name of letters, digits and _ is wanted, other than wilk"
+            )
+
 
 @dataclass(frozen=True, eq=False)
 class DefinitionKind:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import threading
 import weakref
 from collections.abc import Callable, Sequence
@@ -218,9 +219,9 @@ class Engine:
             return Invalid("a number is out of range: whole numbers of 64 bits are wanted")
         if "IntegrityError" in _kinds(error):
             return Conflict(f"the database refused the change: {text}")
-        if "locked" in lowered or "busy" in lowered:
+        if re.search(r"\b(?:locked|busy)\b", lowered):
             return Busy(f"another process held the store for over {self.timeout:g} s; try again")
-        if "readonly" in lowered or "read-only" in lowered:
+        if re.search(r"\b(?:readonly|read-only)\b", lowered):
             return ReadOnly(
                 f"the store cannot be written: {text}; open it without readonly, or check its mode"
             )

@@ -117,7 +117,8 @@ class Host:
         """Add a plugin that no package brings; raises PluginError when it is not a sound one."""
         for installed in self._plugins:
             # The same module, installed as well: once is enough.
-            if installed.entry is not None and installed.entry.value == getattr(plugin, "__name__", None):
+            named = installed.entry is not None and installed.entry.value == getattr(plugin, "__name__", None)
+            if named and installed.status != "disabled":
                 self._load(installed)
                 if installed.error is not None:
                     raise PluginError(f"plugin {installed.label}: {installed.error}")

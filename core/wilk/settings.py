@@ -81,7 +81,7 @@ def load(*, home: str | Path | None = None, url: str | None = None, readonly: bo
             origins[name] = "argument"
     if folder is not None:
         origins["home"] = (
-            "argument" if home is not None else "WILK_HOME" if "WILK_HOME" in environment else "default"
+            "argument" if home is not None else "WILK_HOME" if environment.get("WILK_HOME") else "default"
         )
         if not values.get("url"):
             # In a URL, % begins an escape and ? the options.

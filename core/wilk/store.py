@@ -58,6 +58,8 @@ def open_store(
     store as a context manager, or call :meth:`Store.close`. Raises SettingsError, PluginError,
     BackendError and SchemaError.
     """
+    if url is not None and not isinstance(url, str):
+        raise SettingsError(f"url {url!r}: a text such as sqlite:///path/to/file.db is wanted")
     if settings is None:
         settings = settings_module.load(home=home, url=url, readonly=readonly)
     elif url is not None or home is not None or readonly is not None:
@@ -271,4 +273,6 @@ def _scheme(url: str) -> str:
 
 
 def _without_password(url: str) -> str:
-    return re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1:***@", url)
+    address, mark, query = url.partition("?")
+    address = re.sub(r"(?<=://)([^@:/]*):.*@", r"\1:***@", address)
+    return address + mark + re.sub(r"(?i)((?:password|passwd|token|secret)=)[^&]*", r"\1***", query)

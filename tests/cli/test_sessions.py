@@ -230,3 +230,12 @@ def test_people_see_their_own_time_zone(good: Run, monkeypatch: pytest.MonkeyPat
     finally:
         monkeypatch.delenv("TZ")
         time.tzset()
+
+
+def test_set_changes_what_is_given_and_nothing_else(good: Run) -> None:
+    good("sessions", "new", "Old", "--id", "s", "--model", "m1", "--directory", "/src")
+    good("users", "save", "anna", "--name", "Anna")
+    good("sessions", "set", "s", "--name", "New", "--status", "paused", "--user", "anna", "--directory", "")
+    session = good("sessions", "show", "s", "--json").json["session"]
+    assert (session["name"], session["status"], session["user_id"]) == ("New", "paused", "anna")
+    assert (session["model"], session["working_directory"]) == ("m1", None)

@@ -299,7 +299,7 @@ class TestALaterMigration:
     ) -> None:
         before = schema(home / "wilk.db")
         migrations("0002_bad", REBUILD + f"    {failure}\n")
-        with pytest.raises(wilk.SchemaError, match="nothing of it was kept") as caught:
+        with pytest.raises(wilk.SchemaError, match="a migration in .* failed") as caught:
             wilk.open_store(home=home)
         assert caught.value.__cause__ is not None
         assert schema(home / "wilk.db") == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,156 @@ def test_what_a_shell_is_given_must_be_certain_too(line: str) -> None:
     assert not runs(line, LENIENT)
 
 
+BYPASSES = r"""
+sudo sh -c 'rm -rf $HOME'
+X=1 sh -c 'rm -rf $HOME'
+time bash -c 'rm -rf "$x"'
+nohup sh -c 'rm -rf x > y'
+sh -c "sh -c 'rm -rf \$x'"
+X=rm sh -c "\$X -rf x"
+eval rm -rf x
+eval 'rm -rf' x
+env -S 'rm -rf x'
+env -S'rm -rf x'
+env -vS 'rm -rf x'
+env -Srm -rf x
+env --split-string='rm -rf x'
+sudo env -S 'rm -rf x'
+watch 'rm -rf x'
+watch -n 1 rm '-rf x'
+script -c 'rm -rf x' f
+script -qc'rm -rf x' f
+script --command='rm -rf x' f
+flock f -c 'rm -rf x'
+flock f rm -rf x
+su -c'rm -rf x'
+su --command='rm -rf x'
+ssh host 'cd y; rm -rf x'
+parallel 'rm -rf {}' ::: x
+parallel rm -rf ::: x
+trap 'rm -rf x' EXIT
+coproc rm -rf x
+mapfile -C 'rm -rf x' -c 1
+alias g='rm -rf'; g x
+alias g=rm; g -rf x
+xargs rm -rf
+echo -rf x | xargs rm
+echo rm | xargs -I% % -rf x
+echo rm | xargs --replace=% % -rf x
+echo 'rm -rf x' | xargs -n1 nohup
+xargs sh -c
+echo 'rm -rf x' | sh
+echo 'rm -rf x' | sudo bash -s
+echo 'rm -rf x' | bash /dev/stdin
+find . -exec rm -rf {} +
+find . -name x -exec sh -c 'rm -rf "$1"' _ {} ;
+find /bin -name rm -exec {} -rf x \;
+find . -delete
+for f in x
+for f in x; do rm -rf x; done
+if ls; then ls; fi
+then rm -rf x
+while rm -rf x
+until ls; do ls; done
+case x in
+select x in y
+function f
+{ rm -rf x; }
+}
+[[ -f x ]]
+! rm -rf x
+X=1 if ls
+command rm -rf x
+builtin eval 'rm -rf x'
+exec -a y rm -rf x
+nice -n 5 rm -rf x
+timeout 5 rm -rf x
+setsid rm -rf x
+stdbuf -o0 rm -rf x
+doas rm -rf x
+busybox rm -rf x
+busybox sh -c 'rm -rf x'
+/bin/rm -rf x
+/usr/bin/sudo /bin/rm -rf x
+\rm -rf x
+"rm" -rf x
+rm --recursive --force x
+rm -r --force x
+rm x -f -- -r
+cat <<E
+sh <<< 'rm -rf x'
+cat <(rm -rf x)
+$'rm' -rf x
+$"rm" -rf x
+$X -rf x
+"$X" -rf x
+/bin/r? -rf x
+X=1 /bin/r? -rf x
+sudo /bin/r? -rf x
+X[0]=1 rm -rf x
+{rm,-rf,x}
+rm {"a b",-rf}
+rm {a{b}c,-rf}
+rm {\ ,-rf}
+let 'a[$(rm -rf x)]=1'
+test -v 'a[`rm -rf x`]'
+"""
+
+
+@pytest.mark.parametrize("line", BYPASSES.strip().splitlines())
+def test_no_way_leads_around_what_is_blocked(line: str) -> None:
+    assert not runs(line, {"allowed": ["*"], "blocked": ["rm -rf"]})
+
+
+@pytest.mark.parametrize("line", ["ls\nrm -rf x", "ls\rrm -rf x", "sh -c 'ls\nrm -rf x'", "rm\t-rf x"])
+def test_line_ends_lead_around_nothing_either(line: str) -> None:
+    assert not runs(line, {"allowed": ["*"], "blocked": ["rm -rf"]})
+
+
+def test_it_does_not_matter_how_deep_a_shell_stands() -> None:
+    line = "rm -rf x"
+    for _ in range(8):
+        line = f"sh -c {shlex.quote(line)}"
+        assert not runs(line, {"allowed": ["*"], "blocked": ["rm -rf"]})
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "sudo sh -c 'rm -r x'",
+        "env -S 'git status'",
+        "env X=1 git add *.py",
+        'time git commit -m "it\'s (done)"',
+        "watch -n 1 git status",
+        "flock f -c 'git status'",
+        "trap 'rm x' EXIT",
+        "find . -not -path './x/*' -name '*.py'",
+        "find . -exec grep x {} +",
+        "git ls-files | xargs -0 grep -l x",
+        "git ls-files | xargs -I{} cp {} y",
+        "git show HEAD@{1} HEAD^{commit}",
+        'git grep "a\\$b"',
+        "printf 'costs $5'",
+        "git log --grep 'if'",
+        "export X=1; git status",
+        "''",
+    ],
+)
+def test_what_is_certain_and_not_blocked_may_be_run(line: str) -> None:
+    assert runs(line, {"allowed": ["*"], "blocked": ["rm -rf", "sudo reboot"]})
+
+
+@pytest.mark.parametrize("line", ["watch " * 2000 + "ls", "sudo " + "sh " * 2000 + "ls"])
+def test_a_line_full_of_lines_is_refused_soon(line: str) -> None:
+    assert Permissions(allowed=["*"]).refusal(line) == "too many commands may stand within it"
+
+
+@given(line=st.text(alphabet="shr-f \"'\\$`{},;|&\n*?[~=cS!#", max_size=40))
+def test_every_line_gets_an_answer(line: str) -> None:
+    Permissions(allowed=["*"], blocked=["rm -rf"]).refusal(f"xargs {line}")
+    Permissions(allowed=["*"], blocked=["rm -rf"]).refusal(f"env -S sh {line}")
+
+
 def test_a_refusal_says_why() -> None:
     rules = Permissions(allowed=["git"], blocked=["sudo"])
     assert rules.refusal("git status") is None
@@ -276,6 +427,19 @@ def test_patterns_stay_within_names_unless_they_say_otherwise(
     project: Path, pattern: str, path: str, allowed: bool
 ) -> None:
     assert reads(project, path, pattern) is allowed
+
+
+@pytest.mark.parametrize(
+    "pattern", ["[z-a]/x", "src/[z-a]", "~nobodyx/**", "src\0", "**/\0", "src/\ud800/**", "x" * 5000]
+)
+def test_a_pattern_that_is_none_matches_nothing_and_spoils_nothing(project: Path, pattern: str) -> None:
+    assert not reads(project, "docs/a", pattern)
+    assert reads(project, "src/a", pattern, "./src/**")
+
+
+@pytest.mark.parametrize("path", ["src/a\0b", "~nobodyx/a", "src/\ud800"])
+def test_a_path_that_is_none_may_not_be_read(project: Path, path: str) -> None:
+    assert not reads(project, path, "./docs/**")
 
 
 def test_a_link_out_of_what_is_allowed_leads_nowhere(project: Path) -> None:

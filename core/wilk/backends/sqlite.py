@@ -222,6 +222,7 @@ def _backup(file: Path, label: str) -> Path:
         source.close()
         copy.close()
     if verdict != "ok":
+        target.unlink()
         raise BackendError(f"the backup {target} is not sound ({verdict}); the schema was left as it is")
     return target
 

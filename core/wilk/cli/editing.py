@@ -69,6 +69,8 @@ def edit(kind: Kind, context: Context) -> int:
         out.document({"record": after, "failures": failures})
     elif after is not None and (before is None or before.revision != after.revision):
         show_change(out, store, _change(kind, after, before))
+    elif after is None and before is not None:
+        out.note(f"{kind.noun} {name} was archived: its file is gone")
     elif not failures:
         out.note("nothing changed")
     return 1 if failures else 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wilk.cli.choosing import chosen_session, session_argument
 from wilk.cli.output import Styled, moment, word
@@ -24,6 +24,7 @@ def commands() -> dict[str, Verb]:
         "list": Verb(_list, "list sessions, the latest activity first", _list_arguments),
         "show": Verb(_show, "show a session with its last messages", _show_arguments),
         "new": Verb(_new, "begin a session", _new_arguments),
+        "set": Verb(_set, "change a session's settings", _set_arguments),
         "save": Verb(_save, "keep a session for good", _save_arguments),
         "use": Verb(
             _use, "make a session the current one, which other commands take if none is named", _use_arguments
@@ -56,9 +57,23 @@ def _show_arguments(parser: Parser) -> None:
 def _new_arguments(parser: Parser) -> None:
     parser.add_argument("name", nargs="?", help="what it is about")
     parser.add_argument("--id", help="an id of your own")
+    _settings_arguments(parser)
+    parser.add_argument("--saved", action="store_true", help="keep it for good")
+    parser.add_argument("--use", action="store_true", help="make it the current one")
+
+
+def _set_arguments(parser: Parser) -> None:
+    session_argument(parser)
+    parser.add_argument("--name", help="what it is about")
+    parser.add_argument("--status", metavar="STATUS", help="active, paused, completed or archived")
+    parser.add_argument("--recap", metavar="TEXT", help="a brief description")
+    _settings_arguments(parser)
+
+
+def _settings_arguments(parser: Parser) -> None:
     completed(
         parser.add_argument(
-            "--agent", action="append", default=[], metavar="ID", help="an active agent; may be repeated"
+            "--agent", action="append", metavar="ID", help="an active agent; may be repeated"
         ),
         "agents",
     )
@@ -72,8 +87,6 @@ def _new_arguments(parser: Parser) -> None:
     completed(parser.add_argument("--user", metavar="ID", help="whose session it is"), "users")
     completed(parser.add_argument("--group", metavar="ID", help="the group that it belongs to"), "groups")
     parser.add_argument("--metadata", type=mapping, metavar="JSON", help="more about it, as a JSON object")
-    parser.add_argument("--saved", action="store_true", help="keep it for good")
-    parser.add_argument("--use", action="store_true", help="make it the current one")
 
 
 def _save_arguments(parser: Parser) -> None:
@@ -199,7 +212,7 @@ def _new(context: Context) -> None:
         session = sessions.create(
             id=arguments.id,
             name=arguments.name,
-            agents=arguments.agent,
+            agents=arguments.agent or (),
             persona=arguments.persona,
             model=arguments.model,
             context_strategy=arguments.strategy,
@@ -213,6 +226,33 @@ def _new(context: Context) -> None:
         if arguments.use:
             sessions.use(session.id)
     context.out.result(session, f"began session {session.id}", id=session.id)
+
+
+def _set(context: Context) -> None:
+    """Change the fields that are given; an empty text takes one away where it may be missing."""
+    from wilk.services.arguments import UNSET
+
+    arguments, sessions = context.arguments, context.store.sessions
+
+    def given(value: Any) -> Any:
+        return UNSET if value is None else value or None
+
+    session = sessions.update(
+        chosen_session(context, arguments.session).id,
+        name=given(arguments.name),
+        status=UNSET if arguments.status is None else arguments.status,
+        recap=given(arguments.recap),
+        agents=UNSET if arguments.agent is None else [name for name in arguments.agent if name],
+        persona=given(arguments.persona),
+        model=UNSET if arguments.model is None else arguments.model,
+        context_strategy=UNSET if arguments.strategy is None else arguments.strategy,
+        max_tokens=UNSET if arguments.max_tokens is None else arguments.max_tokens,
+        working_directory=given(arguments.directory),
+        user=given(arguments.user),
+        group=given(arguments.group),
+        metadata=UNSET if arguments.metadata is None else arguments.metadata,
+    )
+    context.out.result(session, f"changed session {session.id}", id=session.id)
 
 
 def _save(context: Context) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from wilk.cli.parsing import Verb
 from wilk.cli.reports import show_change, show_failure
+from wilk.errors import Invalid
 
 if TYPE_CHECKING:
     from wilk.cli.context import Context
@@ -27,6 +28,9 @@ def _arguments(parser: Parser) -> None:
 def _sync(context: Context) -> int:
     store, out = context.store, context.out
     paths = [path.absolute() for path in context.arguments.paths]
+    for path in paths:
+        if store.home is not None and store.home.resolve() not in (path.resolve(), *path.resolve().parents):
+            raise Invalid(f"{path} does not lie in the home folder {store.home}")
     report = store.sync(paths or None)
     if out.json:
         out.document(report)

@@ -8,11 +8,24 @@ from pathlib import Path, PurePosixPath
 _MAGIC = re.compile(r"[*?\[]")
 
 
+_NOTHING = re.compile(r"(?!)")
+
+
 def compiled(pattern: str, root: Path) -> re.Pattern[str]:
     """Compile a pattern into a regular expression over absolute, resolved paths.
 
-    The beginning of the pattern that has no wildcards is resolved as a path is.
+    The beginning of the pattern that has no wildcards is resolved as a path is. A pattern that
+    cannot be one of a path (``[z-a]``, an unknown ``~user``, a NUL) matches nothing.
     """
+    try:
+        return _compiled(pattern, root)
+    except (re.error, OSError, RuntimeError, ValueError):
+        return _NOTHING
+
+
+def _compiled(pattern: str, root: Path) -> re.Pattern[str]:
+    if "\0" in pattern:  # also behind a wildcard, where nothing would be resolved
+        return _NOTHING
     expanded = Path(pattern).expanduser() if pattern.startswith("~") else Path(pattern)
     parts = list(PurePosixPath(expanded.as_posix()).parts)
     if pattern.endswith("/"):
@@ -36,6 +49,7 @@ def _piece(piece: str) -> str:
         return "[^/]"
     if piece[0] == "[" and len(piece) > 2:
         negated = piece[1] == "!"
-        inside = piece[2 if negated else 1 : -1].replace("\\", r"\\").replace("[", r"\[").replace("]", r"\]")
-        return f"(?!/)[{'^' if negated else ''}{inside.replace('^', chr(92) + '^')}]"
+        # All but "-" stands for itself; also "&", "|" and "~", which re warns of when they are doubled.
+        inside = re.sub(r"([\\\[\]^&|~])", r"\\\1", piece[2 if negated else 1 : -1]).replace("--", r"\--")
+        return f"(?!/)[{'^' if negated else ''}{inside}]"
     return re.escape(piece)

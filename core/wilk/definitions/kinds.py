@@ -24,6 +24,7 @@ from wilk.definitions.schema import (
     Section,
     Text,
     did_you_mean,
+    in_kind,
     in_words,
 )
 from wilk.hookspecs import hookimpl
@@ -39,6 +40,7 @@ def register_definition_kinds() -> Iterator[DefinitionKind]:
         name="agents",
         pattern="agents/{id}/agent.yaml",
         schema=AGENT,
+        redact=redaction.hide,
         summary="agents, with their tools/ and workflows/ beside them",
         model=lambda: _model("Agent"),
         columns=_agent_columns,
@@ -47,6 +49,7 @@ def register_definition_kinds() -> Iterator[DefinitionKind]:
         name="prompts",
         pattern="prompts/{id}.yaml",
         schema=PROMPT,
+        redact=redaction.hide_prompt,
         summary="prompts with variables",
         model=lambda: _model("Prompt"),
         columns=_prompt_columns,
@@ -55,6 +58,7 @@ def register_definition_kinds() -> Iterator[DefinitionKind]:
         name="personas",
         pattern="personas/{id}.yaml",
         schema=PERSONA,
+        redact=redaction.hide,
         summary="personas: a prompt with the settings of its model, one default per category",
         model=lambda: _model("Persona"),
         columns=_persona_columns,
@@ -63,6 +67,7 @@ def register_definition_kinds() -> Iterator[DefinitionKind]:
         name="presets",
         pattern="presets/{id}.yaml",
         schema=PRESET,
+        redact=redaction.hide,
         summary="presets: a model with its parameters under one name",
         model=lambda: _model("Preset"),
         columns=_preset_columns,
@@ -246,25 +251,31 @@ PRESET = Section(
 _SECRET = Text(secret=True)
 _SERVER = Section(
     optional={
-        "command": Text(filled=True),
-        "args": ListOf(_SECRET),
-        "env": MapOf(_SECRET),
-        "cwd": _TEXT,
+        "command": Text(filled=True, secret=True),
+        "args": ListOf(_SECRET, secret=True),
+        "env": MapOf(_SECRET, secret=True),
+        "cwd": _SECRET,
         "url": _SECRET,
-        "headers": MapOf(_SECRET),
-        "transport": _TEXT,
-        "type": _TEXT,
-        "disabled": Flag(),
-        "timeout": Number(0),
+        "headers": MapOf(_SECRET, secret=True),
+        "transport": _SECRET,
+        "type": _SECRET,
+        "disabled": Flag(secret=True),
+        "timeout": Number(0, secret=True),
     },
     rules=(_needs_one_of("command", "url"),),
+    secret=True,
 )
+_SERVERS = MapOf(_SERVER, secret=True)
 
 MCP_SERVERS = Section(
-    optional={"mcpServers": MapOf(_SERVER), "servers": MapOf(_SERVER)},
+    optional={"mcpServers": _SERVERS, "servers": _SERVERS},
     rules=(_not_both("mcpServers", "servers"),),
+    secret=True,
 )
 """``mcp-servers.json`` as Claude and ChatAI write it (``mcpServers``), or with plain ``servers``."""
+
+
+_MAY_HOLD_SECRETS = ("url", "plugins")
 
 
 class _Config:
@@ -275,7 +286,7 @@ class _Config:
 
         known = {setting.name: setting for setting in SETTINGS}
         if not isinstance(value, Mapping):
-            yield Problem(path, f"expected settings, found {in_words(value)}")
+            yield Problem(path, f"expected settings, found {in_kind(value)}")
             return
         for name, item in value.items():
             setting = known.get(name)
@@ -286,7 +297,7 @@ class _Config:
                 try:
                     setting.take(item)
                 except (ValueError, TypeError):
-                    found = "another value" if name == "url" else in_words(item)
+                    found = in_kind(item) if name in _MAY_HOLD_SECRETS else in_words(item)
                     yield Problem((*path, name), f"expected {setting.expected}, found {found}")
 
 

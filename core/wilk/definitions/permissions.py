@@ -7,21 +7,29 @@ stay within one name, ``[abc]`` is a set of characters, ``**`` stands for any nu
 ``./src/**`` is what lies below ``src``, and ``src`` itself. Before it is compared, a path is made
 absolute, and links and ``..`` in it are resolved, as they are in the fixed beginning of each
 pattern. ``src/`` is ``src/**``; a pattern without wildcards or a ``/`` at its end is that one file or
-folder, and not what lies below.
+folder, and not what lies below. A pattern that is none (``[z-a]``, ``~nobody/**``) matches nothing.
 
 **Commands.** A line is split as a POSIX shell splits it. Every command in it must be allowed on its
 own: those joined by ``;``, ``&``, ``&&``, ``||``, ``|`` and line ends. ``git`` allows ``git`` with any
-arguments, ``npm test`` allows ``npm test -- x``, and neither allows ``gitfoo`` or ``npm install``. A
-line that no reading can be sure of is refused: redirections, substitutions (``$(…)``, backquotes,
-``<(…)``), variables, wildcards in the name of a command, groups and shell keywords. ``rm -rf``
-blocks ``rm`` with at least these flags in any order and spelling (``rm -r -f``, ``rm -fr``,
-``rm --recursive --force``), by any path (``/bin/rm``), and behind ``sudo``, ``env X=1``, ``nohup``,
-``time``, ``xargs`` and the like, or in ``sh -c '…'``.
+arguments, ``npm test`` allows ``npm test -- x``, and neither allows ``gitfoo`` or ``npm install``.
+``rm -rf`` blocks ``rm`` with at least these flags in any order and spelling (``rm -r -f``,
+``rm -fr``, ``rm --recursive --force``), by any path (``/bin/rm``), behind ``sudo``, ``env X=1``,
+``nohup``, ``time``, ``find -exec`` and the like, and in what a shell is given by ``sh -c '…'``,
+``eval``, ``env -S``, ``watch``, ``trap`` and the like, however deep. ``xargs rm`` counts as any ``rm``,
+and ``find -delete`` as ``rm -rf``.
 
-**Not promised.** This tells what the file says about a line of text; it is no sandbox. An allowed
-program may do what it likes, including starting others (``git -c alias.x='!rm -rf .' x``), and a
-path that is allowed now may be a link to elsewhere when it is opened. Who needs walls takes the
-answers here and adds a container.
+**Promised.** A line whose words or commands cannot be told for certain is refused, whatever is
+allowed: redirections, substitutions (``$(…)``, backquotes, ``<(…)``), variables, braces that expand,
+comments, groups, keywords of the shell, wildcards in the name of a command, names that are changed
+(``alias``), and shells that read what they run from elsewhere (``| sh``). The same goes for a line
+within the line, wherever a shell is found.
+
+**Not promised.** This is a check of a line of text before it runs, and no sandbox. An allowed program
+may do what it likes, including starting others: ``git -c alias.x='!rm -rf .' x``, ``python -c``,
+``make``, a script, a copy of ``rm`` by another name, what a variable like ``EDITOR`` names. Programs
+that start others are known by a list, which ends somewhere. What a wildcard among the arguments
+matches (a file called ``-rf``) is not looked up. A path that is allowed now may be a link to elsewhere
+when it is opened. Who needs walls takes the answers here and adds a container.
 """
 
 from __future__ import annotations
@@ -81,17 +89,15 @@ class Permissions:
 
     def refusal(self, line: str) -> str | None:
         """Why a line may not be run, in words for the agent and its user; None when it may."""
-        commands = commands_of(line)
-        if isinstance(commands, str):
-            return commands
+        reading = commands_of(line)
+        if isinstance(reading, str):
+            return reading
         for rule in self._blocked:
-            if rule.stands_in(line) or any(
-                rule.blocks(form) for command in commands for form in command.forms()
-            ):
+            if rule.stands_in(line) or any(map(rule.blocks, reading.forms)):
                 return f"{rule.text!r} is blocked"
-        for command in commands:
-            if not any(rule.allows(command.words) for rule in self._allowed):
-                return f"{' '.join(command.words)!r} is not among the allowed commands"
+        for words in reading.commands:
+            if not any(rule.allows(words) for rule in self._allowed):
+                return f"{' '.join(words)!r} is not among the allowed commands"
         return None
 
     def _lies_in(self, path: str | os.PathLike[str], patterns: Sequence[Any]) -> bool:
@@ -100,7 +106,7 @@ class Permissions:
             return False
         try:
             resolved = (self.root / Path(text).expanduser()).resolve()
-        except (OSError, RuntimeError):  # a loop of links, or an unknown ~user
+        except (OSError, RuntimeError, ValueError):  # a loop of links, an unknown ~user, half a character
             return False
         return any(pattern.fullmatch(resolved.as_posix()) for pattern in patterns)
 

@@ -25,8 +25,9 @@ from yaml.events import (
 from wilk import codec
 from wilk.contracts import Problem
 from wilk.definitions.places import MAX_BYTES as MAX_BYTES
+from wilk.definitions.redaction import names_secret
 from wilk.definitions.scalars import EXPLICIT, NotPlain, plain
-from wilk.definitions.schema import EXPECTED_TEXT, in_words
+from wilk.definitions.schema import EXPECTED_TEXT, in_kind, in_words
 from wilk.errors import Invalid, InvalidDefinition
 
 MAX_DEPTH = 60
@@ -114,7 +115,8 @@ def describe(problem: Problem, where: str, find: Callable[[Path], Spot | None] =
     if spot is None:
         return f"{where}: {message}"
     if spot.plain is not None and problem.message.startswith(EXPECTED_TEXT):
-        message += f"; write {_quoted(spot.plain)} in quotes"
+        secret = problem.message == EXPECTED_TEXT
+        message += "; write it in quotes" if secret else f"; write {_quoted(spot.plain)} in quotes"
     return f"{where}:{spot.line}:{spot.column}: {message}"
 
 
@@ -177,7 +179,7 @@ class _Builder:
                 try:
                     return plain(event.value)
                 except NotPlain as error:
-                    self._fault(event, str(error))
+                    self._misread(event, str(error))
                     return None
             return self._marked(event)
         return self._alias(event) if kind is AliasEvent else self._collection(event)
@@ -191,11 +193,11 @@ class _Builder:
             elif event.tag in EXPLICIT:
                 value = EXPLICIT[event.tag](event.value)
             else:
-                self._fault(event, f"the tag {_short(event.tag)} is not known here; write a plain value")
+                self._misread(event, f"the tag {_short(event.tag)} is not known here; write a plain value")
         except NotPlain as error:
-            self._fault(event, str(error))
+            self._misread(event, str(error))
         except ValueError:
-            self._fault(event, f"{event.value!r} does not fit its tag {_short(event.tag)}")
+            self._misread(event, f"{event.value!r} does not fit its tag {_short(event.tag)}")
         if event.anchor is not None:
             self._anchors[event.anchor] = _Aliased(value, 1)
         return value
@@ -203,7 +205,7 @@ class _Builder:
     def _alias(self, event: Any) -> Any:
         name = event.anchor
         if name not in self._anchors:
-            self._fault(event, f"the alias *{name} stands before its anchor &{name}, or there is none")
+            self._misread(event, f"the alias *{name} stands before its anchor &{name}, or there is none")
             return None
         known = self._anchors[name]
         if known is None:
@@ -288,6 +290,12 @@ class _Builder:
             return []
         return found
 
+    def _misread(self, event: Any, message: str) -> None:
+        """Tell of a value that cannot be read. The message holds it, so it must be no secret."""
+        if any(map(names_secret, self._path)):
+            message = "this value is not plain text; write it in quotes"
+        self._fault(event, message)
+
     def _fault(self, event: Any, message: str) -> None:
         mark = event.start_mark
         self._faults.append(_Fault(mark.line, mark.column, tuple(self._path), message))
@@ -307,7 +315,7 @@ def _stop(event: Any, message: str) -> yaml.MarkedYAMLError:
 def _mapping(value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidDefinition(
-            [f"{where}:1:1: expected fields, such as `name: ...`, found {in_words(value)}"]
+            [f"{where}:1:1: expected fields, such as `name: ...`, found {in_kind(value)}"]
         )
     return value
 

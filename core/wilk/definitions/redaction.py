@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from wilk.errors import Invalid
@@ -11,35 +13,90 @@ from wilk.errors import Invalid
 MARK = "<kept in the file>"
 """What stands in a record for a value that only the file holds."""
 
-_REFERENCE = re.compile(r"\$\w+|\$\{[^{}]*\}|%\w+%")
+_REFERENCE = re.compile(r"\$[A-Za-z_]\w*|\$\{(?:\w+:)?[A-Za-z_][\w.-]*\}|%[A-Za-z_]\w*%")
 _SECRET_NAME = re.compile(
-    r"(?i)(api|access|auth|private|secret)[-_]?key|token$|secret|passw|credential|^authorization$|^dsn$"
+    r"(?i)(api|access|auth|private|secret|signing|encryption)[-_ ]?key|token$|secret|passw|passphrase"
+    r"|(access|api|auth|bearer|refresh)[-_ ]?tokens$|credential|authorization$|^bearer$|^dsn$|pwd$"
+    r"|(^|[-_])cookie$"
 )
-_LOGIN = re.compile(r"(?<=://)[^/@\s]+(?=@)")
-_PARAMETER = re.compile(r"(?<=[?&])([^=&#]+)=([^&#]+)")
+_INNOCENT_NAME = re.compile(
+    r"(?i)(max|min|bos|eos|pad|unk|sep|cls|mask|stop|start|end|first|last|next|image|special|per)[-_ ]?token$"
+    r"|[-_](env|env[-_]?var|variable|file|path|type|count|limit|budget)$"
+)
+"""Counts and marks of a model's tokens, and names that say where a secret is, not what."""
+_SHORT_NAME = re.compile(r"(?i)(^|[-_.])(key|pass|pat|sig|signature)$")
+"""What tells of a secret in arguments and URLs, but may be anything as a field."""
+
+_LOGIN = re.compile(r"(?<=://)(?:[^/?#\s]+(?=@)|[^/?#\s:@]*:(?!\d*(?:[/?#\s]|$))\S*(?=@))")
+"""All up to the last ``@`` of the host; of a password with a bare ``/`` in it, up to the last of all."""
+_PARAMETER = re.compile(r"(?<=[?&#;])([^=&#;?\s]+)=([^&\s]+)")
+_URL = re.compile(r"\s*[\w+.-]+://|\S*\?\S*\Z")
+_PAIR = re.compile(r"(?<![\w.-])(-*)([A-Za-z_][\w.-]*)(?:([\"']?\s*[=:]\s*)|\s+)(?=\S)")
+_GIVEN = re.compile(r"[A-Za-z_][\w.-]*(?:=|:\s*)(?=\S)")
+_JOINED = re.compile(r"(?:-[eH](?=[A-Z_])|--env=|--header=)[A-Za-z_][\w.-]*(?:=|:\s*)(?=\S)")
+_GIVES = ("-e", "-H", "--env", "--header")
+"""The options whose arguments are ``NAME=value`` and ``Name: value``, as ``env`` and ``headers`` are."""
 
 
 def hide(value: Any) -> Any:
-    """Replace the secrets of a definition: values under telling names, logins in URLs."""
-    if isinstance(value, Mapping):
-        return {key: _hidden(item) if _SECRET_NAME.search(key) else hide(item) for key, item in value.items()}
+    """Replace the secrets of a definition: values under telling names, logins and keys in URLs.
+
+    What holds none is given back as it is, not copied: this runs for every value of every file.
+    """
+    if isinstance(value, str):
+        return _url(value) if ("://" in value or "?" in value) and _URL.match(value) else value
+    if isinstance(value, dict):
+        changed = {}
+        for key, item in value.items():
+            if names_secret(key):
+                shown = _hidden(item)
+            elif type(item) is str and "?" not in item and "://" not in item:
+                continue  # the usual case
+            else:
+                shown = hide(item)
+            if shown is not item:
+                changed[key] = shown
+        return {**value, **changed} if changed else value
     if isinstance(value, list):
-        return [hide(item) for item in value]
-    return _url(value) if isinstance(value, str) and "://" in value else value
+        items = [hide(item) for item in value]
+        return value if all(map(operator.is_, items, value)) else items
+    return value
 
 
-def hide_servers(definition: Mapping[str, Any]) -> dict[str, Any]:
+def hide_prompt(definition: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Replace the secrets of a prompt. The names of its variables are no fields: what describes
+    the variable ``token`` is no secret, only its default is.
+    """
+    variables = definition.get("variables")
+    if not isinstance(variables, (dict, list)):
+        shown: Mapping[str, Any] = hide(definition)
+        return shown
+    described = (
+        {name: _variable(name, item) for name, item in variables.items()}
+        if isinstance(variables, dict)
+        else [_variable(item.get("name"), item) if isinstance(item, dict) else item for item in variables]
+    )
+    rest = {key: item for key, item in definition.items() if key != "variables"}
+    hidden = hide(rest)
+    if hidden is rest and described == variables:
+        return definition
+    return {key: described if key == "variables" else hidden[key] for key in definition}
+
+
+def hide_servers(definition: Mapping[str, Any]) -> Mapping[str, Any]:
     """Replace the secrets of ``mcp-servers.json``, among them all of ``env`` and ``headers``."""
-    hidden: dict[str, Any] = hide(definition)
-    for section in ("mcpServers", "servers"):
-        servers = hidden.get(section)
-        for server in servers.values() if isinstance(servers, dict) else ():
-            for field in ("env", "headers"):
-                if isinstance(server.get(field), dict):
-                    server[field] = {key: _hidden(value) for key, value in server[field].items()}
-            if isinstance(server.get("args"), list):
-                server["args"] = _arguments(server["args"])
-    return hidden
+    return {
+        key: {name: _server(server) for name, server in item.items()}
+        if key in ("mcpServers", "servers") and isinstance(item, dict)
+        else hide({key: item})[key]
+        for key, item in definition.items()
+    }
+
+
+@lru_cache(maxsize=4096)
+def names_secret(name: Any) -> bool:
+    """Whether what stands under this name in a definition is a secret."""
+    return isinstance(name, str) and bool(_SECRET_NAME.search(name)) and not _INNOCENT_NAME.search(name)
 
 
 def is_marked(value: Any) -> bool:
@@ -93,30 +150,68 @@ def _hidden(value: Any) -> Any:
     return MARK
 
 
-def _url(text: str) -> str:
-    text = _LOGIN.sub(MARK, text)
-    return _PARAMETER.sub(lambda found: f"{found[1]}={MARK}" if _is_secret(found[1]) else found[0], text)
+def _variable(name: Any, described: Any) -> Any:
+    """A variable of a prompt, without the default that is a secret."""
+    if isinstance(described, dict) and "default" in described and names_secret(name):
+        described = {**described, "default": _hidden(described["default"])}
+    return hide(described)
 
 
-def _arguments(arguments: list[Any]) -> list[Any]:
-    """Hide ``--token=x``, and the argument after a bare ``--token``."""
-    shown: list[Any] = []
-    after_flag = False
-    for argument in arguments:
-        if not isinstance(argument, str):
-            shown.append(argument)
-            continue
-        flag, equals, value = argument.partition("=")
-        secret = flag.startswith("-") and _is_secret(flag.lstrip("-"))
-        if after_flag and not argument.startswith("-"):
-            shown.append(_hidden(argument))
-        elif secret and equals:
-            shown.append(f"{flag}={_hidden(value)}")
+def _server(server: Any) -> Any:
+    if not isinstance(server, dict):
+        return _hidden(server)
+    shown = {}
+    for field, value in server.items():
+        if field in ("env", "headers"):
+            shown[field] = _hidden(value)
+        elif field == "args" and isinstance(value, list):
+            shown[field] = _arguments(value)
+        elif field == "command" and isinstance(value, str):
+            shown[field] = _argument(_url(value))
         else:
-            shown.append(argument)
-        after_flag = secret and not equals
+            shown[field] = hide({field: value})[field]
     return shown
 
 
+def _url(text: str) -> str:
+    return _parameters(_LOGIN.sub(lambda found: _hidden(found[0]), text))
+
+
+def _parameters(text: str) -> str:
+    return _PARAMETER.sub(
+        lambda found: f"{found[1]}={_hidden(found[2]) if _is_secret(found[1]) else _parameters(found[2])}",
+        text,
+    )
+
+
+def _arguments(arguments: list[Any]) -> list[Any]:
+    """Hide ``--token=x``, the argument after a bare ``--token``, and what ``--env`` and ``--header`` give."""
+    shown: list[Any] = []
+    before = ""
+    for argument in arguments:
+        if not isinstance(argument, str):
+            shown.append(_hidden(argument) if before.startswith("-") and _is_secret(before) else argument)
+        elif before.startswith("-") and _is_secret(before) and not argument.startswith("--"):
+            shown.append(_hidden(argument))
+        else:
+            shown.append(_argument(_url(argument), given=before in _GIVES))
+        before = argument if isinstance(argument, str) else ""
+    return shown
+
+
+def _argument(text: str, *, given: bool = False) -> str:
+    """Hide what follows a telling name: ``--token=x``, ``X_TOKEN=x``, ``Authorization: x``."""
+    found = _JOINED.match(text) or (_GIVEN.match(text) if given else None)
+    if found:
+        return text[: found.end()] + str(_hidden(text[found.end() :]))
+    for pair in _PAIR.finditer(text):
+        flag, name, sign = pair.groups()
+        rest = text[pair.end() :]
+        if (flag or sign) and _is_secret(name) and not rest.startswith(MARK):
+            return text[: pair.end()] + str(_hidden(rest))
+    return text
+
+
 def _is_secret(name: str) -> bool:
-    return bool(_SECRET_NAME.search(name)) or name.lower() in ("key", "apikey")
+    name = name.lstrip("-")
+    return names_secret(name) or bool(_SHORT_NAME.search(name))

@@ -7,6 +7,9 @@
         optional={"temperature": Number(0, 2), "tags": ListOf(Text()), "mode": Choice("fast", "slow")},
     )
 
+Errors are stored and shown around. Of what stands under a telling name (``api_key``), or where a
+node has ``secret=True``, they say what it is (``a text``) and not what it says.
+
 Unknown keys are kept, because files outlive the programs that read them; one that looks like a
 known key misspelled is a warning.
 """
@@ -20,6 +23,7 @@ from sys import float_info
 from typing import Any
 
 from wilk.contracts import Problem, SchemaNode
+from wilk.definitions.redaction import names_secret
 
 Path = tuple[str | int, ...]
 EXPECTED_TEXT = "expected text"
@@ -39,24 +43,24 @@ class Anything:
 class Nothing:
     """Takes a key without a value."""
 
+    secret: bool = False
+
     def check(self, value: Any, path: Path = ()) -> Iterator[Problem]:
         if value is not None:
-            yield Problem(path, f"expected nothing, found {in_words(value)}")
+            yield Problem(path, f"expected nothing, found {_found(value, path, self.secret)}")
 
 
 @dataclass(frozen=True)
 class Text:
-    """Takes text; with ``filled``, only text that is not blank.
-
-    With ``secret`` the value is not shown in errors, which are kept and shown around.
-    """
+    """Takes text; with ``filled``, only text that is not blank."""
 
     filled: bool = False
     secret: bool = False
 
     def check(self, value: Any, path: Path = ()) -> Iterator[Problem]:
         if not isinstance(value, str):
-            yield Problem(path, EXPECTED_TEXT if self.secret else f"{EXPECTED_TEXT}, found {in_words(value)}")
+            secret = self.secret or _is_secret(path)
+            yield Problem(path, EXPECTED_TEXT if secret else f"{EXPECTED_TEXT}, found {in_words(value)}")
         elif "\0" in value:
             yield Problem(path, "NUL characters cannot be kept here; take them out")
         elif self.filled and not value.strip():
@@ -69,11 +73,15 @@ class Number:
 
     least: float = -math.inf
     most: float = math.inf
+    secret: bool = False
 
     def check(self, value: Any, path: Path = ()) -> Iterator[Problem]:
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not (is_number and abs(value) <= float_info.max and self.least <= value <= self.most):
-            yield Problem(path, f"expected a number{_range(self.least, self.most)}, found {in_words(value)}")
+            yield Problem(
+                path,
+                f"expected a number{_range(self.least, self.most)}, found {_found(value, path, self.secret)}",
+            )
 
 
 @dataclass(frozen=True)
@@ -82,6 +90,7 @@ class Integer:
 
     least: float = -(2**63)
     most: float = 2**63 - 1
+    secret: bool = False
 
     def check(self, value: Any, path: Path = ()) -> Iterator[Problem]:
         is_whole = isinstance(value, int) and not isinstance(value, bool)
@@ -90,28 +99,33 @@ class Integer:
                 self.least if self.least > -(2**63) else -math.inf,
                 self.most if self.most < 2**63 - 1 else math.inf,
             )
-            yield Problem(path, f"expected a whole number{limits}, found {in_words(value)}")
+            yield Problem(path, f"expected a whole number{limits}, found {_found(value, path, self.secret)}")
 
 
 @dataclass(frozen=True)
 class Flag:
     """Takes true or false."""
 
+    secret: bool = False
+
     def check(self, value: Any, path: Path = ()) -> Iterator[Problem]:
         if not isinstance(value, bool):
-            yield Problem(path, f"expected true or false, found {in_words(value)}")
+            yield Problem(path, f"expected true or false, found {_found(value, path, self.secret)}")
 
 
 class Choice:
     """Takes one of some values."""
 
-    def __init__(self, *values: str) -> None:
+    def __init__(self, *values: str, secret: bool = False) -> None:
         self.values = values
+        self.secret = secret
 
     def check(self, value: Any, path: Path = ()) -> Iterator[Problem]:
         if value not in self.values:
             hint = did_you_mean(value, self.values)
-            yield Problem(path, f"expected {' or '.join(self.values)}, found {in_words(value)}{hint}")
+            yield Problem(
+                path, f"expected {' or '.join(self.values)}, found {_found(value, path, self.secret)}{hint}"
+            )
 
 
 @dataclass(frozen=True)
@@ -119,10 +133,11 @@ class ListOf:
     """Takes a list whose items all fit ``item``."""
 
     item: SchemaNode
+    secret: bool = False
 
     def check(self, value: Any, path: Path = ()) -> Iterator[Problem]:
         if not isinstance(value, (list, tuple)):
-            yield Problem(path, f"expected a list, found {in_words(value)}")
+            yield Problem(path, f"expected a list, found {_found(value, path, self.secret)}")
             return
         for position, item in enumerate(value):
             yield from self.item.check(item, (*path, position))
@@ -133,10 +148,11 @@ class MapOf:
     """Takes a mapping of any keys whose values all fit ``value``."""
 
     value: SchemaNode
+    secret: bool = False
 
     def check(self, value: Any, path: Path = ()) -> Iterator[Problem]:
         if not isinstance(value, Mapping):
-            yield Problem(path, f"expected a mapping, found {in_words(value)}")
+            yield Problem(path, f"expected a mapping, found {_found(value, path, self.secret)}")
             return
         for key, item in value.items():
             yield from self.value.check(item, (*path, key))
@@ -148,6 +164,7 @@ class OneOf:
 
     nodes: tuple[SchemaNode, ...]
     expected: str
+    secret: bool = False
 
     def check(self, value: Any, path: Path = ()) -> Iterator[Problem]:
         if any(not any(node.check(value, path)) for node in self.nodes):
@@ -157,7 +174,7 @@ class OneOf:
             if kind is not None and isinstance(value, kind):
                 yield from node.check(value, path)
                 return
-        yield Problem(path, f"expected {self.expected}, found {in_words(value)}")
+        yield Problem(path, f"expected {self.expected}, found {_found(value, path, self.secret)}")
 
 
 @dataclass(frozen=True)
@@ -170,10 +187,11 @@ class Section:
     required: Mapping[str, SchemaNode] = field(default_factory=dict)
     optional: Mapping[str, SchemaNode] = field(default_factory=dict)
     rules: tuple[Callable[[Mapping[str, Any], Path], Iterator[Problem]], ...] = ()
+    secret: bool = False
 
     def check(self, value: Any, path: Path = ()) -> Iterator[Problem]:
         if not isinstance(value, Mapping):
-            yield Problem(path, f"expected a mapping, found {in_words(value)}")
+            yield Problem(path, f"expected a mapping, found {_found(value, path, self.secret)}")
             return
         sound = True
         for key, item in value.items():
@@ -210,6 +228,21 @@ def in_words(value: Any) -> str:
     if isinstance(value, Mapping):
         return "a mapping"
     return f"a value of type {type(value).__name__}"
+
+
+def in_kind(value: Any) -> str:
+    """Say what kind of value it is and nothing of what it says: ``a number``, ``a text``."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return "a number"
+    return "a text" if isinstance(value, str) else in_words(value)
+
+
+def _is_secret(path: Path) -> bool:
+    return any(map(names_secret, path))
+
+
+def _found(value: Any, path: Path, secret: bool) -> str:
+    return in_kind(value) if secret or _is_secret(path) else in_words(value)
 
 
 def _range(least: float, most: float) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from wilk.contracts import ModelSet, Opened
 from wilk.engine import Engine
-from wilk.errors import BackendError, SchemaError
+from wilk.errors import BackendError, Busy, Closed, ReadOnly, SchemaError, WilkError
 
 FOLDER = Path(__file__).parent
 TABLE = "wilk_migrations"
@@ -66,8 +66,16 @@ def _run(engine: Engine, opened: Opened, folder: Path, table: str) -> list[str]:
                         opened.full_text.install(engine.database)
                     runner.History.create(name=migration.name)
                 names.append(migration.name)
+    except WilkError:
+        raise
     except Exception as error:  # a migration is code, a plugin's even foreign code
-        raise SchemaError(f"migration in {folder.name} failed, nothing of it was kept: {error}") from error
+        translated = engine.translated(error)
+        if isinstance(translated, (Busy, Closed, ReadOnly)):
+            raise translated from error
+        name = names[-1] if names else "none"
+        raise SchemaError(
+            f"a migration in {folder} failed (the last that went well: {name}): {error}"
+        ) from error
     return names
 
 

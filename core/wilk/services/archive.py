@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from wilk import codec, models
 from wilk.engine import Engine
+from wilk.errors import Invalid
 from wilk.models.statements import param
 from wilk.records.archive import Archived
 from wilk.records.decoding import decoder
+from wilk.services.arguments import limit as limits
 
 if TYPE_CHECKING:
     from wilk.models.base import Model
@@ -37,9 +39,9 @@ class Archive:
         """List archived rows, the latest first."""
         if kind is reason is session is None:
             return decoder(Archived)(
-                self._engine.fetch("archive.list", lambda: _latest().limit(param("limit")), (limit,))
+                self._engine.fetch("archive.list", lambda: _latest().limit(param("limit")), (limits(limit),))
             )
-        query = _latest().limit(limit)
+        query = _latest().limit(limits(limit))
         if kind is not None:
             query = query.where(models.ArchiveEntry.kind == kind)
         if reason is not None:
@@ -68,6 +70,8 @@ def move(
 
     ``key`` is the field that names the record; a composite key is joined with ``/``.
     """
+    if not reason or not reason.strip():
+        raise Invalid("reason '': say why; the archive keeps it")
     fields = model._meta.sorted_fields
     insert = engine.statement("archive.insert", _insert)
     moved = 0

@@ -135,7 +135,7 @@ class Records(Generic[_R]):
     def _select(self, name: str | None, archived: bool, columns: Mapping[str, str | None]) -> list[_R]:
         """The records by id whose name contains ``name`` and whose columns have these values."""
         table = self._catalog.table(self.kind)
-        if name is None and not archived and not any(columns.values()):
+        if name is None and not archived and all(value is None for value in columns.values()):
             living: list[_R] = table.living()
             return living
         conditions = [

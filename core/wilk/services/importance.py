@@ -45,8 +45,8 @@ _CODE = _Trait(
     r"```|^(?: {4}|\t)\S|\b(?:def|class|function|import|const|let|var) \w+\s*[(:={.]"
     r"|\bselect\b.+\bfrom\b|[{};]\s*$",
     (
-        "```", "\n    ", "\n\t", "def ", "class ", "function ", "import ", "const ", "let ", "var ", "select ",
-        "{", "}", ";",
+        "```", "\n    ", "\n\t", "def ", "class ", "function ", "import ", "const ", "let ", "var ",
+        "select ", "{", "}", ";",
     ),
 )  # fmt: skip
 _SOLUTION = _Trait(

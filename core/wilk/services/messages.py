@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from types import NoneType
 from typing import Any
 
 from wilk import codec, models
-from wilk.clock import EPOCH, to_datetime, to_microseconds
+from wilk.clock import EPOCH, to_microseconds
 from wilk.contracts import Tokenizer
 from wilk.engine import Engine
 from wilk.errors import Conflict, Invalid, NotFound
@@ -20,6 +21,8 @@ from wilk.events import Events
 from wilk.models.statements import param
 from wilk.records.conversation import AgentUsage, Message, SearchHit
 from wilk.services import importance as scoring
+from wilk.services.arguments import days_ago
+from wilk.services.arguments import limit as limits
 
 ROLES = ("user", "assistant", "system", "tool", "developer")
 """The roles that are known; any other is kept as it came (trap T7)."""
@@ -97,7 +100,8 @@ class Messages:
         with engine.transaction():
             earlier = self._earlier(session_id, rows)
             new = _without_repeats(rows, earlier)
-            if not new and self._known(session_id):
+            if not new:
+                self._check_session(session_id)
                 return [earlier[row[12]] for row in rows]
             first = self._next_sequence(session_id, len(new)) - len(new) + 1
             for sequence, row in enumerate(new, first):
@@ -127,7 +131,7 @@ class Messages:
 
     def last(self, session_id: str, n: int = 50) -> list[Message]:
         """Return the newest ``n`` messages of a session, the oldest of them first (trap T6)."""
-        rows = self._engine.fetch("messages.last", _last, (session_id, _limit(n)))
+        rows = self._engine.fetch("messages.last", _last, (session_id, limits(n)))
         if not rows:
             self._check_session(session_id)
         rows.reverse()
@@ -140,10 +144,10 @@ class Messages:
         if after is not None and before is not None:
             raise Invalid("page takes after or before, not both")
         if before is not None:
-            rows = self._engine.fetch("messages.before", _before, (session_id, before, _limit(limit)))
+            rows = self._engine.fetch("messages.before", _before, (session_id, before, limits(limit)))
             rows.reverse()
         else:
-            rows = self._engine.fetch("messages.after", _after, (session_id, after or 0, _limit(limit)))
+            rows = self._engine.fetch("messages.after", _after, (session_id, after or 0, limits(limit)))
         if not rows:
             self._check_session(session_id)
         return [_message(row) for row in rows]
@@ -183,14 +187,14 @@ class Messages:
         if user is not None:
             query = query.join(models.Session, on=(models.Session.id == models.Message.session))
             query = query.where(models.Session.user == user)
-        rows = self._engine.select(query.limit(_limit(limit)))
+        rows = self._engine.select(query.limit(limits(limit)))
         return [SearchHit(_message(row[:-1]), float(row[-1])) for row in rows]
 
     def usage(self, *, days: float = 30) -> list[AgentUsage]:
         """Count messages and tokens per agent over the last days, the busiest agent first."""
         from peewee import fn  # with Peewee; see wilk.models
 
-        since = to_datetime(self._engine.clock.now()) - timedelta(days=days)
+        since = days_ago(self._engine.clock.now(), days)
         count = fn.COUNT(models.Message.pk)
         query = (
             models.Message.select(
@@ -242,6 +246,14 @@ class Messages:
             tokens = self._count_tokens(text, model)
         elif type(tokens) is not int or tokens < 0:
             raise Invalid(f"tokens {tokens!r}: a whole number from 0 is wanted")
+        for name, value in (("agent", agent), ("model", model), ("interaction", interaction), ("key", key),
+                            ("parent", parent), ("id", id)):  # fmt: skip
+            if value is not None and (type(value) is not str or not value):
+                raise Invalid(f"{name} {value!r}: a text that is not empty is wanted")
+        if metadata is not None and not isinstance(metadata, Mapping):
+            raise Invalid(f"metadata {metadata!r}: a mapping is wanted")
+        if isinstance(parts, str) or not isinstance(parts, (Sequence, NoneType)):
+            raise Invalid(f"parts {parts!r}: a list is wanted")
         clean, original = codec.storable_text(text)
         clock = self._engine.clock
         return [
@@ -265,6 +277,10 @@ class Messages:
         ]
 
     def _row_of(self, session_id: str, number: int, message: Mapping[str, Any]) -> list[Any]:
+        if not isinstance(message, Mapping):
+            raise Invalid(
+                f"message {number} is {type(message).__name__}: a mapping with role and text is wanted"
+            )
         unknown = message.keys() - _APPENDED
         if unknown or "role" not in message:
             fault = f"no {', '.join(map(repr, sorted(unknown)))}" if unknown else "a role"
@@ -304,10 +320,6 @@ class Messages:
                     )
                 found[key] = message
         return found
-
-    def _known(self, session_id: str) -> bool:
-        self._check_session(session_id)
-        return True
 
     def _check_session(self, session_id: str) -> None:
         self.count(session_id)
@@ -363,16 +375,12 @@ def _taken(id: str, error: Conflict) -> Conflict:
 
 
 def _moment(created_at: datetime) -> int:
+    if not isinstance(created_at, datetime):
+        raise Invalid(f"created_at {created_at!r}: an aware datetime is wanted")
     try:
         return to_microseconds(created_at)
     except ValueError as error:
         raise Invalid(f"created_at: {error}") from error
-
-
-def _limit(n: int) -> int:
-    if type(n) is not int or n < 0:
-        raise Invalid(f"{n!r} messages: a whole number from 0 is wanted")
-    return n
 
 
 # -- statements, compiled once per store ---------------------------------------------------

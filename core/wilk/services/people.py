@@ -14,6 +14,7 @@ from wilk.records.decoding import decoder
 from wilk.records.people import Group, Membership, User
 from wilk.services import archive
 from wilk.services.arguments import UNSET, Unset
+from wilk.services.arguments import limit as limits
 
 
 class Users:
@@ -58,7 +59,9 @@ class Users:
 
     def list(self, *, limit: int = 1000, after: str | None = None) -> Sequence[User]:
         """List users by id; ``after`` is the last id of the page before."""
-        rows = self._engine.fetch("users.list", lambda: _page(models.User, User), (after or "", limit))
+        rows = self._engine.fetch(
+            "users.list", lambda: _page(models.User, User), (after or "", limits(limit))
+        )
         return decoder(User)(rows)
 
     def remove(self, id: str, *, reason: str = "removed") -> User:
@@ -120,7 +123,9 @@ class Groups:
 
     def list(self, *, limit: int = 1000, after: str | None = None) -> Sequence[Group]:
         """List groups by id; ``after`` is the last id of the page before."""
-        rows = self._engine.fetch("groups.list", lambda: _page(models.Group, Group), (after or "", limit))
+        rows = self._engine.fetch(
+            "groups.list", lambda: _page(models.Group, Group), (after or "", limits(limit))
+        )
         return decoder(Group)(rows)
 
     def remove(self, id: str, *, reason: str = "removed") -> Group:
@@ -155,15 +160,21 @@ class Groups:
                 )
             )
             chosen = (models.Membership.group == group_id) & (models.Membership.user == user_id)
-            return self._memberships(chosen)[0]
+            membership = self._memberships(chosen)[0]
+            self._events.saving("membership", membership)
+            return membership
 
     def drop(self, group_id: str, user_id: str, *, reason: str = "removed") -> None:
         """Take a user out of a group. Raises NotFound when they are not in it."""
         chosen = (models.Membership.group == group_id) & (models.Membership.user == user_id)
-        if not archive.move(
-            self._engine, models.Membership, chosen, kind="membership", reason=reason, key="group/user"
-        ):
-            raise NotFound("membership", f"{group_id}/{user_id}")
+        with self._engine.transaction():
+            found = self._memberships(chosen)
+            if not found:
+                raise NotFound("membership", f"{group_id}/{user_id}")
+            archive.move(
+                self._engine, models.Membership, chosen, kind="membership", reason=reason, key="group/user"
+            )
+            self._events.deleted("membership", found[0])
 
     def members(self, group_id: str) -> Sequence[Membership]:
         """List who belongs to a group, by user id."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,8 @@ from wilk.models.statements import param
 from wilk.records.conversation import Session
 from wilk.records.decoding import decoder
 from wilk.services import archive
-from wilk.services.arguments import UNSET, Unset
+from wilk.services.arguments import UNSET, Unset, days_ago
+from wilk.services.arguments import limit as limits
 from wilk.settings import STRATEGIES, Settings
 
 STATUSES = ("active", "paused", "completed", "archived")
@@ -107,7 +107,7 @@ class Sessions:
     ) -> Sequence[Session]:
         """List sessions, the latest activity first; ``after`` is the last id of the page before."""
         if all(given is None for given in (user, group, saved, status, after)):
-            return _decoded(self._engine.fetch("sessions.list", _list, (limit,)))
+            return _decoded(self._engine.fetch("sessions.list", _list, (limits(limit),)))
         query = _select()
         if user is not None:
             query = query.where(models.Session.user == user)
@@ -123,15 +123,15 @@ class Sessions:
                 (models.Session.updated_at < last.updated_at)
                 | ((models.Session.updated_at == last.updated_at) & (models.Session.id < after))
             )
-        return _decoded(self._engine.select(_latest_first(query).limit(limit)))
+        return _decoded(self._engine.select(_latest_first(query).limit(limits(limit))))
 
     def recent(self, *, days: float = 7, limit: int = 10, user: str | None = None) -> Sequence[Session]:
         """List the sessions of the last days with their message counts, the latest activity first."""
-        since = self._engine.clock.now() - timedelta(days=days) // timedelta(microseconds=1)
+        since = days_ago(self._engine.clock.now(), days)
         if user is None:
-            return _decoded(self._engine.fetch("sessions.recent", _recent, (since, limit)))
+            return _decoded(self._engine.fetch("sessions.recent", _recent, (since, limits(limit))))
         query = _select().where(models.Session.updated_at > since, models.Session.user == user)
-        return _decoded(self._engine.select(_latest_first(query).limit(limit)))
+        return _decoded(self._engine.select(_latest_first(query).limit(limits(limit))))
 
     def update(
         self,
@@ -174,6 +174,8 @@ class Sessions:
             if persona is not UNSET:
                 values[models.Session.persona] = persona
             if model is not UNSET:
+                if not isinstance(model, str) or not model:
+                    raise Invalid(f"model {model!r}: a name is wanted")
                 values[models.Session.model] = model
             if context_strategy is not UNSET:
                 values[models.Session.context_strategy] = _strategy(context_strategy)

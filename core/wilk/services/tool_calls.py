@@ -12,6 +12,7 @@ from wilk.events import Events
 from wilk.models.statements import param
 from wilk.records.conversation import ToolCall
 from wilk.records.decoding import decoder
+from wilk.services.arguments import limit as limits
 
 STATUSES = ("running", "ok", "error")
 _decoded = decoder(ToolCall)
@@ -114,7 +115,9 @@ class ToolCalls:
     ) -> Sequence[ToolCall]:
         """List tool calls, the latest first."""
         if session_id is not None and name is None and status is None:
-            return _decoded(self._engine.fetch("tool_calls.of_session", _of_session, (session_id, limit)))
+            return _decoded(
+                self._engine.fetch("tool_calls.of_session", _of_session, (session_id, limits(limit)))
+            )
         query = _latest_first()
         if session_id is not None:
             query = query.where(models.ToolCall.session == session_id)
@@ -124,7 +127,7 @@ class ToolCalls:
             if status not in STATUSES:
                 raise Invalid(f"status {status!r}: one of {', '.join(STATUSES)} is wanted")
             query = query.where(models.ToolCall.status == status)
-        return [ToolCall(*row) for row in self._engine.rows(query.limit(limit))]
+        return [ToolCall(*row) for row in self._engine.rows(query.limit(limits(limit)))]
 
 
 def _latest_first() -> Any:

@@ -7,6 +7,7 @@ Each message that is saved and each definition that is taken over becomes one li
 from __future__ import annotations
 
 import json
+import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -38,8 +39,15 @@ def tell(store: Store, event: str, **fields: Any) -> None:
     """Append one line; a line in append mode is written whole, whoever else writes."""
     if store.home is not None:
         line = json.dumps({"event": event, **fields}) + "\n"
-        with outbox(store).open("a", encoding="utf-8") as file:
-            file.write(line)
+        file = outbox(store)
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with open(file, "a", encoding="utf-8", opener=private) as opened:
+            opened.write(line)
+
+
+def private(path: str, flags: int) -> int:
+    """Open a file that is its owner's alone, as all that lies in a home folder is."""
+    return os.open(path, flags, 0o600)
 
 
 def outbox(store: Store) -> Path:

@@ -26,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         with wilk.open_store(home=arguments.home) as store:
+            store.sync()  # what was edited since the last run
             if arguments.text:
                 print(say(store, " ".join(arguments.text), name=arguments.name, new=arguments.new))
             else:

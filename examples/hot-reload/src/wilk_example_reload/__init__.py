@@ -19,11 +19,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     reports: SimpleQueue[SyncReport] = SimpleQueue()
     try:
         with wilk.open_store(home=arguments.home) as store, store.watch(reports.put):
-            show(store, arguments.agent)
+            shown = show(store, arguments.agent, None)
             while True:  # a real program serves requests here, with `prompt(store, id)`
                 report = reports.get()
                 if any((change.kind, change.id) == ("agents", arguments.agent) for change in report.changes):
-                    show(store, arguments.agent)
+                    shown = show(store, arguments.agent, shown)
                 for failure in report.failures:
                     print(f"kept the last good one: {failure.problems[0]}", flush=True)
     except KeyboardInterrupt:
@@ -32,10 +32,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.exit(1, f"wilk-reload: {error}\n")
 
 
-def show(store: wilk.Store, id: str) -> None:
-    """Print the system prompt as it is now."""
+def show(store: wilk.Store, id: str, shown: int | None) -> int | None:
+    """Print the system prompt, unless its revision is the one shown last; return the revision."""
     agent = store.agents.find(id)
     if agent is None:
         print(f"there is no agent {id!r} yet", flush=True)
-    else:
+        return None
+    if agent.revision != shown:
         print(f"revision {agent.revision}: {agent.definition['prompts']['system']}", flush=True)
+    return agent.revision

@@ -62,17 +62,17 @@ def store_closing(store: Store) -> None:
 @hookimpl
 def after_save(store: Store, kind: str, record: Any) -> None:
     """Write who saved what."""
-    from wilk_audit.journal import about, journal
+    from wilk_audit.journal import about, identity, journal
 
-    journal(store).write("saved", kind=kind, record_id=record.id, summary=about(kind, record))
+    journal(store).write("saved", kind=kind, record_id=identity(record), summary=about(kind, record))
 
 
 @hookimpl
 def after_delete(store: Store, kind: str, record: Any) -> None:
     """Write who removed what."""
-    from wilk_audit.journal import about, journal
+    from wilk_audit.journal import about, identity, journal
 
-    journal(store).write("removed", kind=kind, record_id=record.id, summary=about(kind, record))
+    journal(store).write("removed", kind=kind, record_id=identity(record), summary=about(kind, record))
 
 
 @hookimpl

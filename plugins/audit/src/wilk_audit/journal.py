@@ -108,6 +108,12 @@ def actor(store: Store) -> str:
         return "unknown"
 
 
+def identity(record: Any) -> str:
+    """The id of a record; a membership is named by its group and its user."""
+    id: str = record.id if hasattr(record, "id") else f"{record.group_id}/{record.user_id}"
+    return id
+
+
 def about(kind: str, record: Any) -> str:
     """A few words on a record, and never what was said in it: that would outlive its removal."""
     if kind == "message":

@@ -26,6 +26,9 @@ ENCODINGS: Mapping[str, str] = {
 }
 """Which models do not use :data:`DEFAULT`: these names, alone or followed by ``-`` and more."""
 
+LONGEST_PIECE = 100_000
+"""Bytes of one unbroken run that are counted; a longer one, which is no text but data, is measured by
+its beginning. Counting takes about 3 µs a byte, and a message waits for it."""
 _CACHED_PIECE = 64
 
 _loading = threading.Lock()
@@ -84,8 +87,10 @@ class Vocabulary:
                 total += 1
             elif len(data) <= _CACHED_PIECE:
                 total += self._counted(data)
-            else:
+            elif len(data) <= LONGEST_PIECE:
                 total += self._merge(data)
+            else:
+                total += self._merge(data[:LONGEST_PIECE]) * len(data) // LONGEST_PIECE
         return total
 
     def _merge(self, piece: bytes) -> int:
