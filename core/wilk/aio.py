@@ -426,7 +426,9 @@ class AsyncStore:
     def transaction(self) -> AbstractAsyncContextManager[None]:
         """Make what the block does one change: all of it happens, or nothing.
 
-        Only verbs awaited by the task that entered the block belong to it. Raises Busy when other
+        Only verbs awaited by the task that entered the block belong to it: one that a task started
+        inside (``gather``, ``TaskGroup``, ``wait_for`` on Python 3.11) awaits waits for the end of the
+        block, and ends in Busy if the block waits for it. Raises Busy when other
         writers hold the store for longer than ``timeout``, and ReadOnly.
         """
         return self._workers.transaction()

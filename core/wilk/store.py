@@ -111,35 +111,35 @@ class Store:
         """Agents, which follow ``agents/<id>/agent.yaml``."""
         from wilk.services.agents import Agents
 
-        return Agents(self._engine, self.catalog)
+        return Agents(self.catalog)
 
     @cached_property
     def prompts(self) -> Prompts:
         """Prompts, which follow ``prompts/<id>.yaml``."""
         from wilk.services.prompts import Prompts
 
-        return Prompts(self._engine, self.catalog)
+        return Prompts(self.catalog)
 
     @cached_property
     def personas(self) -> Personas:
         """Personas, which follow ``personas/<id>.yaml``."""
         from wilk.services.personas import Personas
 
-        return Personas(self._engine, self.catalog)
+        return Personas(self.catalog)
 
     @cached_property
     def presets(self) -> Presets:
         """Presets, which follow ``presets/<id>.yaml``."""
         from wilk.services.presets import Presets
 
-        return Presets(self._engine, self.catalog)
+        return Presets(self.catalog)
 
     @cached_property
     def definitions(self) -> Definitions:
         """Definitions of every other kind: ``mcp-servers.json``, ``config.yaml``, plugins' kinds."""
         from wilk.services.definitions import Definitions
 
-        return Definitions(self._engine, self.catalog)
+        return Definitions(self.catalog)
 
     @cached_property
     def users(self) -> Users:

@@ -116,6 +116,15 @@ def test_of_a_variable_of_a_prompt_only_the_default_is_hidden() -> None:
     }
 
 
+def test_a_default_that_is_kept_in_the_file_is_not_filled_in(tmp_path: Path) -> None:
+    prompt = {"template": "https://h/?token={token}", "variables": {"token": {"default": "sk-1"}}}
+    with wilk.open_store(home=tmp_path) as store:
+        store.prompts.save("a", prompt)
+        assert store.prompts.render("a", token="x") == "https://h/?token=x"
+        with pytest.raises(wilk.Invalid, match="token"):
+            store.prompts.render("a")
+
+
 DEFINITIONS: dict[str, Any] = {
     "agents": {"name": "A", "model": {"name": "m", "api_key": "sk-1"}},
     "prompts": {"name": "P", "template": "x", "metadata": {"password": "sk-1"}},

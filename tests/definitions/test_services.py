@@ -135,3 +135,14 @@ def test_files_tell_their_states(store: wilk.Store, put: Put) -> None:
         "bad": "broken",
         "gone": "missing",
     }
+
+
+def test_a_default_whose_file_is_gone_makes_way_for_another(store: wilk.Store, home: Path) -> None:
+    store.personas.save("old", {"name": "old", "prompt": "x", "default": True})
+    store.personas.save("new", {"name": "new", "prompt": "y"})
+    (home / "personas" / "old.yaml").unlink()
+    assert len(store.sync().failures) == 1
+    assert store.personas.make_default("new").is_default
+    assert store.personas.find("old") is None
+    assert not (home / "personas" / "old.yaml").exists()
+    assert store.sync().failures == ()

@@ -93,7 +93,7 @@ class Applying:
         self._archive(leavers, parked)
         self._write(written, changes, one_by_one)
         changes += [self._left(leaving[id], self._rows[id]) for id in leavers]
-        files += [_missing(file) for file in self._gone if file.id not in verdict.protected]
+        files += [missing(file) for file in self._gone if file.id not in verdict.protected]
         clashes = {**verdict.clashes, **verdict.protected}
         return Applied(changes, files, clashes, refused)
 
@@ -181,5 +181,6 @@ class Applying:
         )
 
 
-def _missing(file: File) -> File:
+def missing(file: File) -> File:
+    """What is to be known of a file that is gone."""
     return file._replace(stat=None, file_hash=None, state="missing", error=None)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from wilk.contracts import DefinitionKind
 from wilk.definitions.known import Known
 from wilk.definitions.places import Place
-from wilk.definitions.syncing import Syncing
+from wilk.definitions.syncing import Syncing, no_folder
 from wilk.definitions.tables import Files, Revisions, Table
+from wilk.definitions.waiting import Waiting
 from wilk.engine import Engine
-from wilk.errors import NotFound, SettingsError
+from wilk.errors import NotFound
 from wilk.events import Events
 from wilk.records.definitions import DefinitionFile, Failure, Revision, SyncReport
 
@@ -38,13 +39,18 @@ class Catalog:
         self._known = Known(engine, kinds)
         self._files = Files(engine)
         self._revisions = Revisions(engine)
-        self._syncing = None if home is None else Syncing(engine, events, self._known, self._files, home)
+        self._waiting = Waiting()
+        self._syncing = (
+            None if home is None else Syncing(engine, events, self._known, self._files, self._waiting, home)
+        )
 
     @cached_property
     def _saving(self) -> Saving:
         from wilk.definitions.saving import Saving  # and PyYAML, which reading records does not need
 
-        return Saving(self._engine, self._events, self._known, self._files, self.home, self.sync)
+        return Saving(
+            self._engine, self._events, self._known, self._files, self._waiting, self.home, self.sync
+        )
 
     def places(self) -> Mapping[str, Place]:
         """The place of each kind's files, by the kind's name."""
@@ -62,11 +68,12 @@ class Catalog:
         ``paths`` are files or folders, absolute or relative to the home folder; what is no
         definition is passed over. A file that did not change costs a stat. Changed files are
         parsed first, and then written in one transaction. A file that is broken, or whose name is
-        taken, is among the failures; its record keeps the last good content. Raises SettingsError
-        when the store has no folder.
+        taken, is among the failures; its record keeps the last good content. What the calling
+        thread's transaction saved or removed is passed over until its file is written. Raises
+        SettingsError when the store has no folder.
         """
         if self._syncing is None:
-            raise SettingsError("this store has no home folder, so it has no files; open it with home=FOLDER")
+            raise no_folder()
         return self._syncing.run(paths)
 
     def check(self, kind: str | None = None) -> list[Failure]:
@@ -75,7 +82,7 @@ class Catalog:
         A problem that begins with ``warning:`` does not keep its file from being taken over.
         """
         if self.home is None:
-            raise SettingsError("this store has no home folder, so it has no files; open it with home=FOLDER")
+            raise no_folder()
         from wilk.definitions.checking import check
 
         kinds = self.places() if kind is None else [kind]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from wilk.contracts import DefinitionKind
-from wilk.errors import Invalid, PluginError
+from wilk.errors import Invalid
 from wilk.files import check_id
 
 MAX_BYTES = 1 << 20
@@ -41,11 +41,6 @@ class Place:
 
     def __init__(self, kind: DefinitionKind) -> None:
         before, mark, tail = kind.pattern.partition("{id}")
-        if mark and ((before and not before.endswith("/")) or not tail.startswith((".", "/"))):
-            raise PluginError(
-                f"definition kind {kind.name!r}: pattern {kind.pattern!r} is none of FOLDER/{{id}}.yaml, "
-                "FOLDER/{id}/FILE.yaml and FILE.yaml"
-            )
         self.kind = kind
         self.single = not mark
         self.prefix = before

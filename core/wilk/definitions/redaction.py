@@ -29,13 +29,16 @@ _SHORT_NAME = re.compile(r"(?i)(^|[-_.])(key|pass|pat|sig|signature)$")
 
 _LOGIN = re.compile(r"(?<=://)(?:[^/?#\s]+(?=@)|[^/?#\s:@]*:(?!\d*(?:[/?#\s]|$))\S*(?=@))")
 """All up to the last ``@`` of the host; of a password with a bare ``/`` in it, up to the last of all."""
-_PARAMETER = re.compile(r"(?<=[?&#;])([^=&#;?\s]+)=([^&\s]+)")
+_PARAMETER = re.compile(r"(?<=[?&#;])([^=&#;?\s]+)=")
+_VALUE = re.compile(r"[^&\s]*")
 _URL = re.compile(r"\s*[\w+.-]+://|\S*\?\S*\Z")
 _PAIR = re.compile(r"(?<![\w.-])(-*)([A-Za-z_][\w.-]*)(?:([\"']?\s*[=:]\s*)|\s+)(?=\S)")
 _GIVEN = re.compile(r"[A-Za-z_][\w.-]*(?:=|:\s*)(?=\S)")
 _JOINED = re.compile(r"(?:-[eH](?=[A-Z_])|--env=|--header=)[A-Za-z_][\w.-]*(?:=|:\s*)(?=\S)")
 _GIVES = ("-e", "-H", "--env", "--header")
 """The options whose arguments are ``NAME=value`` and ``Name: value``, as ``env`` and ``headers`` are."""
+
+_OF_PROMPTS = ("system", "user_template", "template", "variables")
 
 
 def hide(value: Any) -> Any:
@@ -64,23 +67,24 @@ def hide(value: Any) -> Any:
 
 
 def hide_prompt(definition: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Replace the secrets of a prompt. The names of its variables are no fields: what describes
-    the variable ``token`` is no secret, only its default is.
+    """Replace the secrets of a prompt.
+
+    Its texts are to be filled in, so they stay. The names of its variables are no fields: what
+    describes the variable ``token`` is no secret, only its default is.
     """
     variables = definition.get("variables")
-    if not isinstance(variables, (dict, list)):
-        shown: Mapping[str, Any] = hide(definition)
-        return shown
-    described = (
-        {name: _variable(name, item) for name, item in variables.items()}
-        if isinstance(variables, dict)
-        else [_variable(item.get("name"), item) if isinstance(item, dict) else item for item in variables]
-    )
-    rest = {key: item for key, item in definition.items() if key != "variables"}
+    described: Any = variables
+    if isinstance(variables, dict):
+        described = {name: _variable(name, item) for name, item in variables.items()}
+    elif isinstance(variables, list):
+        described = [
+            _variable(item.get("name"), item) if isinstance(item, dict) else item for item in variables
+        ]
+    rest = {key: item for key, item in definition.items() if key not in _OF_PROMPTS}
     hidden = hide(rest)
     if hidden is rest and described == variables:
         return definition
-    return {key: described if key == "variables" else hidden[key] for key in definition}
+    return {**definition, **hidden, **({"variables": described} if "variables" in definition else {})}
 
 
 def hide_servers(definition: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -153,8 +157,8 @@ def _hidden(value: Any) -> Any:
 def _variable(name: Any, described: Any) -> Any:
     """A variable of a prompt, without the default that is a secret."""
     if isinstance(described, dict) and "default" in described and names_secret(name):
-        described = {**described, "default": _hidden(described["default"])}
-    return hide(described)
+        return {**described, "default": _hidden(described["default"])}
+    return hide(described) if isinstance(described, dict) else described
 
 
 def _server(server: Any) -> Any:
@@ -174,14 +178,17 @@ def _server(server: Any) -> Any:
 
 
 def _url(text: str) -> str:
-    return _parameters(_LOGIN.sub(lambda found: _hidden(found[0]), text))
-
-
-def _parameters(text: str) -> str:
-    return _PARAMETER.sub(
-        lambda found: f"{found[1]}={_hidden(found[2]) if _is_secret(found[1]) else _parameters(found[2])}",
-        text,
-    )
+    if "@" in text:
+        text = _LOGIN.sub(lambda found: str(_hidden(found[0])), text)
+    shown, done = "", 0
+    for found in _PARAMETER.finditer(text):
+        if found.start() < done or not _is_secret(found[1]):
+            continue
+        value = _VALUE.match(text, found.end())
+        if value and value[0]:
+            shown += text[done : found.end()] + str(_hidden(value[0]))
+            done = value.end()
+    return shown + text[done:]
 
 
 def _arguments(arguments: list[Any]) -> list[Any]:

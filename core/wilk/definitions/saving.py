@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -14,8 +15,10 @@ from wilk.definitions.applying import Applied, Applying
 from wilk.definitions.known import Known
 from wilk.definitions.loading import Reading
 from wilk.definitions.places import Place, signature
-from wilk.definitions.syncing import clash_text
+from wilk.definitions.syncing import clash_text, no_folder
 from wilk.definitions.tables import File, Files
+from wilk.definitions.undo import Undo
+from wilk.definitions.waiting import Late, Waiting
 from wilk.engine import Engine
 from wilk.errors import Conflict, Invalid, InvalidDefinition, NotFound, Protected
 from wilk.events import Events
@@ -33,7 +36,7 @@ class _Draft(NamedTuple):
 
 
 class Saving:
-    """Writes the definitions of one store. ``sync`` brings rows back in line when a file fails."""
+    """Writes the definitions of one store. ``sync`` brings rows in line with files written late."""
 
     def __init__(
         self,
@@ -41,6 +44,7 @@ class Saving:
         events: Events,
         known: Known,
         files: Files,
+        waiting: Waiting,
         home: Path | None,
         sync: Callable[[list[Path]], object],
     ) -> None:
@@ -48,11 +52,12 @@ class Saving:
         self._events = events
         self._known = known
         self._files = files
+        self._waiting = waiting
         self._home = home
         self._sync = sync
 
     def save(self, kind: str, definitions: Mapping[str, Mapping[str, Any]]) -> None:
-        """Write some definitions of a kind, by id, as one change.
+        """Write some definitions of a kind, by id, as one change: all of them or none.
 
         The files are written last, so that what a row may not hold never reaches a file. Inside
         of a transaction they are written when that commits.
@@ -70,7 +75,8 @@ class Saving:
             for draft in drafts
         ]  # fmt: skip
         nested = self._engine.in_transaction
-        with self._engine.transaction():
+        awaited = {draft.path: draft.definition for draft in drafts}
+        with self._change(place, awaited, partial(self._write_late, place, drafts)) as undo:
             applied = Applying(self._engine, self._events, self._known.table(kind), readings, []).run()
             for reading in readings:
                 if reading.id in applied.clashes:
@@ -78,13 +84,16 @@ class Saving:
                 if reading.id in applied.refused:
                     raise applied.refused[reading.id]
             self._tell(applied)
+            # Who gives up a claim was applied first. In that order no sync sees two files with it,
+            # even when the second is never written.
+            order = [file.id for file in applied.files]
+            drafts.sort(key=lambda draft: order.index(draft.id))
             for draft in drafts:
                 if draft.file is not None:
                     if nested:
                         self._note(place, draft, None)
-                        self._engine.after_commit(partial(self._write_late, place, draft, draft.file))
                     else:
-                        writer.write(draft.file, draft.data)
+                        undo.write(draft.file, draft.data)
                         self._note(place, draft, signature(draft.file.stat()))
 
     def remove(self, kind: str, id: str) -> None:
@@ -92,7 +101,7 @@ class Saving:
         place = self._known.place(kind)
         path, file = self._target(place, id)
         nested = self._engine.in_transaction
-        with self._engine.transaction():
+        with self._change(place, {path: None}, partial(self._remove_late, place, file)) as undo:
             known = self._files.of([path]).get(path) or File(path, kind, id, None, None, "ok", None)
             applied = Applying(self._engine, self._events, self._known.table(kind), [], [known]).run()
             if id in applied.clashes:
@@ -100,17 +109,15 @@ class Saving:
             self._tell(applied)
             if file is not None:
                 self._files.put(applied.files, self._engine.clock.now())
-                if nested:
-                    self._engine.after_commit(lambda: writer.remove(file, place))
-                else:
-                    writer.remove(file, place)
+                if not nested:
+                    undo.remove(file)
 
     def read(self, kind: str, id: str) -> dict[str, Any]:
         """Read a definition from its file as it is now; raises NotFound and InvalidDefinition."""
         place = self._known.place(kind)
         path, file = self._target(place, id)
         if file is None:
-            raise Invalid("this store has no home folder, so it has no files; open it with home=FOLDER")
+            raise no_folder()
         try:
             return reader.parse(file.read_bytes(), path)
         except FileNotFoundError:
@@ -118,11 +125,51 @@ class Saving:
         except OSError as error:
             raise Invalid(f"{path} cannot be read: {error.strerror}") from error
 
+    @contextmanager
+    def _change(
+        self,
+        place: Place,
+        definitions: Mapping[str, dict[str, Any] | None],
+        act: Callable[[Collection[str]], None],
+    ) -> Iterator[Undo]:
+        """Change rows and files together, or, inside of a transaction, rows now and files later.
+
+        ``definitions`` are by path, None for a file that goes; ``act`` is what is done later.
+        """
+        undo = Undo(place)
+        late = None
+        if self._home is not None and self._engine.in_transaction:
+            late = Late(self._waiting, definitions, act)
+        try:
+            # The inner block puts files back while no sync can take them over; the outer one does
+            # when it is the commit that fails.
+            with undo, self._engine.transaction(), undo:
+                # This comes before what plugins do after the commit: they find the files written,
+                # and what they raise takes nothing back.
+                if late is None:
+                    self._engine.after_commit(partial(self._settle, undo, definitions))
+                else:
+                    self._waiting.add(late)
+                    self._engine.after_commit(late)
+                yield undo
+        except BaseException:
+            if late is not None:
+                # The engine has dropped it, but the traceback may hold it for long.
+                self._waiting.leave(late)
+            raise
+
+    def _settle(self, undo: Undo, paths: Collection[str]) -> None:
+        """The rows are committed: the files stay, and what waited for the same paths is outdated."""
+        undo.forget()
+        self._waiting.forget(paths)
+
     def _draft(self, place: Place, id: str, definition: Mapping[str, Any]) -> _Draft:
         path, file = self._target(place, id)
         plain: dict[str, Any] = codec.loads(codec.dumps(dict(definition)))
         if file is not None and redaction.is_marked(plain):
-            held = self.read(place.kind.name, id)
+            held = self._waiting.definition(path)
+            if held is None:
+                held = self.read(place.kind.name, id)
             plain = redaction.reveal(plain, held, place.kind.redact(held))
         problems = [problem for problem in place.kind.schema.check(plain) if not problem.warning]
         if problems:
@@ -151,14 +198,30 @@ class Saving:
         file = File(draft.path, place.kind.name, draft.id, stat, file_hash, "ok", None)
         self._files.put([file], self._engine.clock.now())
 
-    def _write_late(self, place: Place, draft: _Draft, file: Path) -> None:
-        """Write a file after the commit; where that fails, the rows go back to what the file says."""
+    def _write_late(self, place: Place, drafts: Sequence[_Draft], paths: Collection[str]) -> None:
+        """Write files after the commit, all or none, and take them over.
+
+        The rows have been open to every sync since the commit, and one that saw the old files took
+        the rows back to them. What holds already is no change to this sync. Where a file cannot be
+        written, the rows go back to what the files say.
+        """
+        mine = [draft for draft in drafts if draft.path in paths]
         try:
-            # Another save of the same transaction may have changed the file by now.
-            data = writer.rendered(file, draft.path, draft.definition, place.kind.schema)
-            writer.write(file, data)
-        except BaseException:
-            self._sync([Path(draft.path)])
-            raise
-        with self._engine.transaction():
-            self._note(place, draft._replace(data=data), signature(file.stat()))
+            with Undo(place) as undo:
+                for draft in mine:
+                    if draft.file is not None:
+                        # A person may have changed the file since it was drafted.
+                        undo.write(
+                            draft.file,
+                            writer.rendered(draft.file, draft.path, draft.definition, place.kind.schema),
+                        )
+        finally:
+            self._sync([Path(draft.path) for draft in mine])
+
+    def _remove_late(self, place: Place, file: Path | None, paths: Collection[str]) -> None:
+        """Remove a file after the commit; a row that a sync took back meanwhile goes with it."""
+        try:
+            if file is not None:
+                writer.remove(file, place)
+        finally:
+            self._sync([Path(path) for path in paths])

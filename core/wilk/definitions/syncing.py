@@ -7,14 +7,16 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from wilk.definitions import loading, looking
-from wilk.definitions.applying import Applied, Applying
+from wilk.definitions.applying import Applied, Applying, missing
 from wilk.definitions.claims import Clash
 from wilk.definitions.known import Known
 from wilk.definitions.loading import Reading
 from wilk.definitions.looking import HOME, View
 from wilk.definitions.places import Place, look, printable, signature
 from wilk.definitions.tables import File, Files
+from wilk.definitions.waiting import Waiting
 from wilk.engine import Engine
+from wilk.errors import SettingsError
 from wilk.events import Events
 from wilk.records.definitions import Change, Failure, SyncReport
 
@@ -27,11 +29,14 @@ _ROUNDS = 3
 class Syncing:
     """Syncs one folder with one store."""
 
-    def __init__(self, engine: Engine, events: Events, known: Known, files: Files, home: Path) -> None:
+    def __init__(
+        self, engine: Engine, events: Events, known: Known, files: Files, waiting: Waiting, home: Path
+    ) -> None:
         self._engine = engine
         self._events = events
         self._known = known
         self._files = files
+        self._waiting = waiting
         self._home = home
 
     def run(self, paths: Collection[Path] | None) -> SyncReport:
@@ -40,10 +45,7 @@ class Syncing:
         seen = parsed = 0
         changes: list[Change] = []
         for _ in range(_ROUNDS):
-            if paths is None:
-                view = looking.around(self._home, places, self._files)
-            else:
-                view = looking.at(self._home, places, self._files, paths)
+            view = self._look(places, paths)
             seen = max(seen, view.seen)
             if view.is_empty:
                 break
@@ -54,6 +56,20 @@ class Syncing:
             if not moved and len(readings) == len(view.changed):
                 break
         return SyncReport(seen, parsed, tuple(changes), tuple(self._failures(paths)))
+
+    def _look(self, places: Mapping[str, Place], paths: Collection[Path] | None) -> View:
+        """Look for changes, passing over the files that the thread's transaction is yet to write."""
+        if paths is None:
+            view = looking.around(self._home, places, self._files)
+        else:
+            view = looking.at(self._home, places, self._files, paths)
+        waiting = self._waiting.paths()
+        if not waiting:
+            return view
+        return view._replace(
+            changed=[(place, seen) for place, seen in view.changed if printable(seen.path) not in waiting],
+            gone=[path for path in view.gone if path not in waiting],
+        )
 
     def _read(self, view: View) -> list[tuple[Place, Reading]]:
         """Read the files that differ, leaving out those that are gone by now."""
@@ -77,7 +93,7 @@ class Syncing:
             known = self._files.of([*(reading.path for _, reading in readings), *view.gone, *view.unlisted])
             fresh, moved = self._fresh(readings, known, files)
             gone = [known[path] for path in view.gone if path in known and known[path].state != "missing"]
-            files += [_missing(file) for file in gone if not file.id]
+            files += [missing(file) for file in gone if not file.id]
             for path, (kind, text) in view.unlisted.items():
                 files.append(File(path, kind, "", None, None, "broken", text))
             for name, place in self._known.places().items():
@@ -85,7 +101,7 @@ class Syncing:
                 left = [file for file in gone if file.kind == name and file.id]
                 if mine or left:
                     lost = [file for file in left if not self._has_other(place, file)]
-                    files += [_missing(file) for file in left if file not in lost]
+                    files += [missing(file) for file in left if file not in lost]
                     applied = Applying(self._engine, self._events, self._known.table(name), mine, lost).run()
                     changes += applied.changes
                     files += applied.files
@@ -143,6 +159,11 @@ class Syncing:
         return [_failure(file) for _, file in sorted(broken.items())]
 
 
+def no_folder() -> SettingsError:
+    """What to raise where files are wanted of a store that has none."""
+    return SettingsError("this store has no home folder, so it has no files; open it with home=FOLDER")
+
+
 def clash_text(place: Place, path: str, clash: Clash) -> str:
     """Say what a file wants that another has."""
     field, value = clash.claim
@@ -177,10 +198,6 @@ def _turned_away(place: Place, readings: list[Reading], gone: list[File], applie
         if clash is not None and clash.holder is None:
             files.append(file._replace(stat=None, state="broken", error=clash_text(place, file.path, clash)))
     return files
-
-
-def _missing(file: File) -> File:
-    return file._replace(stat=None, file_hash=None, state="missing", error=None)
 
 
 def _failure(file: File) -> Failure:

@@ -7,7 +7,6 @@ from typing import Any, Generic, TypeVar
 
 from wilk.definitions.catalog import Catalog
 from wilk.definitions.differences import Difference
-from wilk.engine import Engine
 from wilk.errors import NotFound
 from wilk.records.definitions import DefinitionFile, Failure, Revision
 
@@ -20,8 +19,7 @@ class Definitions:
     A kind that is one file, as ``mcp-servers.json`` is, needs no id.
     """
 
-    def __init__(self, engine: Engine, catalog: Catalog) -> None:
-        self._engine = engine
+    def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
 
     def kinds(self) -> Sequence[str]:
@@ -84,8 +82,7 @@ class Records(Generic[_R]):
 
     kind: str
 
-    def __init__(self, engine: Engine, catalog: Catalog) -> None:
-        self._engine = engine
+    def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
 
     def get(self, id: str) -> _R:

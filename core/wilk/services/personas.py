@@ -42,9 +42,17 @@ class Personas(Records[Persona]):
         persona = self.get(id)
         changed = {id: self._marked(id, True)}
         before = self._default(persona.category or GENERAL)
+        gone = None
         if before is not None and before.id != id:
-            changed[before.id] = self._marked(before.id, False)
+            try:
+                changed[before.id] = self._marked(before.id, False)
+            except NotFound:
+                # Its file is gone; it was only kept for want of another default, and may go now.
+                gone = before.id
+                changed[gone] = {**before.definition, "default": False}
         self._catalog.save_all(self.kind, changed)
+        if gone is not None:
+            self._catalog.remove(self.kind, gone)
         return self.get(id)
 
     def _default(self, category: str) -> Persona | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from wilk.definitions import templates
+from wilk.definitions import redaction, templates
 from wilk.errors import Invalid
 from wilk.records.definitions import Prompt
 from wilk.services.definitions import Records
@@ -28,9 +28,9 @@ class Prompts(Records[Prompt]):
     def render(self, id: str, /, **variables: Any) -> str:
         """Fill in a prompt's ``user_template``, or its ``system`` text if it has no other.
 
-        A variable takes the given value, or else the ``default`` of its description; one with
-        ``required: false`` may stay empty. Raises Invalid for a variable without a value, and for a
-        value without a variable.
+        A variable takes the given value, or else the ``default`` of its description, unless that
+        is a secret that the record does not hold; one with ``required: false`` may stay empty.
+        Raises Invalid for a variable without a value, and for a value without a variable.
         """
         prompt = self.get(id)
         template = prompt.user_template or prompt.system
@@ -53,8 +53,9 @@ def _described(variables: Any) -> dict[str, Mapping[str, Any]]:
 def _defaults(described: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     values = {}
     for name, told in described.items():
-        if told.get("default") is not None:
-            values[name] = told["default"]
+        default = told.get("default")
+        if default is not None and not redaction.is_marked(default):
+            values[name] = default
         elif told.get("required") is False:
             values[name] = ""
     return values
