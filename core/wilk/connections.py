@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from types import SimpleNamespace
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from wilk.contracts import Opened
 
 
-class Connections:
+class Connections(ABC):
     """What both ways have in common."""
 
     def __init__(self) -> None:
@@ -33,25 +34,25 @@ class Connections:
         self._inherited: list[Any] = []
 
     @property
+    @abstractmethod
     def database(self) -> Database:
         """The Peewee database over these connections."""
-        raise NotImplementedError
 
+    @abstractmethod
     def ensure(self) -> None:
         """Open the calling thread's connection, if it is not open."""
-        raise NotImplementedError
 
+    @abstractmethod
     def cursor(self, sql: str, parameters: Any) -> Any:
         """Run SQL on the calling thread's connection."""
-        raise NotImplementedError
 
+    @abstractmethod
     def raw_cursor(self) -> Any:
         """A cursor of the driver on the calling thread's connection."""
-        raise NotImplementedError
 
+    @abstractmethod
     def release(self) -> None:
         """Close the calling thread's connection."""
-        raise NotImplementedError
 
     def close(self) -> None:
         """Close the connections of all threads."""
