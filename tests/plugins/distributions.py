@@ -50,6 +50,7 @@ class Site:
         self.folder.mkdir()
         self._apart = apart
         others()  # before this folder is on the search path
+        shutil.rmtree(apart / "cache", ignore_errors=True)  # what that wrote is not of this folder
 
     def add(
         self,
