@@ -7,11 +7,14 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 import wilk
 
@@ -50,7 +53,6 @@ class Site:
         self.folder.mkdir()
         self._apart = apart
         others()  # before this folder is on the search path
-        shutil.rmtree(apart / "cache", ignore_errors=True)  # what that wrote is not of this folder
 
     def add(
         self,
@@ -126,5 +128,8 @@ class Site:
 
 @cache
 def others() -> tuple[str, ...]:
-    """The plugins that the tests' environment happens to have."""
-    return tuple(info.name for info in wilk.Host().plugins(load=False) if info.distribution != "wilk")
+    """The plugins that the tests' environment happens to have, looked for with a cache of its own."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", folder)
+        found = wilk.Host().plugins(load=False)
+        return tuple(info.name for info in found if info.distribution != "wilk")
