@@ -15,11 +15,14 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 import wilk
-from wilk import aio, errors
+import wilk.services
+from wilk import errors
 from wilk.cli.nouns import NOUNS, tree
 from wilk.cli.parsing import common
 from wilk.services.definitions import Records
@@ -136,10 +139,17 @@ def _verb_tables() -> str:
 
 def _nouns() -> Iterator[tuple[str, type]]:
     """The nouns of a store, each with the class of its verbs."""
+    modules = [import_module(f"wilk.services.{one.name}") for one in iter_modules(wilk.services.__path__)]
+    services = {
+        name: value
+        for module in modules
+        for name, value in vars(module).items()
+        if inspect.isclass(value) and value.__module__ == module.__name__
+    }
     for name, value in vars(wilk.Store).items():
         if isinstance(value, cached_property):
-            service = getattr(aio, value.func.__annotations__["return"], None)
-            if inspect.isclass(service) and service.__module__.startswith("wilk.services."):
+            service = services.get(value.func.__annotations__["return"])
+            if service is not None and not name.startswith("_"):
                 yield name, service
 
 

@@ -14,12 +14,15 @@ if TYPE_CHECKING:
     from wilk.aio import open_async_store as open_async_store
     from wilk.clock import Clock as Clock
     from wilk.contracts import API_VERSION as API_VERSION
+    from wilk.contracts import Archive as Archive
+    from wilk.contracts import ArchiveStorage as ArchiveStorage
     from wilk.contracts import Backend as Backend
     from wilk.contracts import Command as Command
     from wilk.contracts import DefinitionKind as DefinitionKind
     from wilk.contracts import ModelSet as ModelSet
     from wilk.contracts import Opened as Opened
     from wilk.contracts import Problem as Problem
+    from wilk.contracts import Strategy as Strategy
     from wilk.contracts import Tokenizer as Tokenizer
     from wilk.errors import BackendError as BackendError
     from wilk.errors import Busy as Busy
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from wilk.errors import InvalidDefinition as InvalidDefinition
     from wilk.errors import NotFound as NotFound
     from wilk.errors import NotStorable as NotStorable
+    from wilk.errors import OverBudget as OverBudget
     from wilk.errors import PluginError as PluginError
     from wilk.errors import Protected as Protected
     from wilk.errors import ReadOnly as ReadOnly
@@ -52,12 +56,15 @@ _HOMES = {
     "wilk.clock": ("Clock",),
     "wilk.contracts": (
         "API_VERSION",
+        "Archive",
+        "ArchiveStorage",
         "Backend",
         "Command",
         "DefinitionKind",
         "ModelSet",
         "Opened",
         "Problem",
+        "Strategy",
         "Tokenizer",
     ),
     "wilk.errors": (
@@ -69,6 +76,7 @@ _HOMES = {
         "InvalidDefinition",
         "NotFound",
         "NotStorable",
+        "OverBudget",
         "PluginError",
         "Protected",
         "ReadOnly",

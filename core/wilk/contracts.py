@@ -6,7 +6,7 @@ few milliseconds. Functions are handed over unbound and called when something as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from peewee import Database, Model
 
+    from wilk.context.packing import Packing
     from wilk.models.statements import Statement
     from wilk.settings import Settings
     from wilk.store import Store
@@ -55,7 +56,8 @@ class Opened:
     ``statements``: SQL that was compiled from the models beforehand, by name.
     ``migration_lock``: a context manager that lets one process at a time migrate.
     ``backup``: copies the database before its schema changes and returns what was written, or
-    None where the engine has its own way.
+    None where the engine has its own way. ``snapshot``: the SQL that begins a transaction in which
+    all reads see one state.
     """
 
     database: Database | None = None
@@ -69,6 +71,7 @@ class Opened:
     statements: Callable[[], Mapping[str, Statement]] | None = None
     migration_lock: Callable[[], AbstractContextManager[Any]] | None = None
     backup: Callable[[str], Path | None] | None = None
+    snapshot: str = "BEGIN"
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +102,52 @@ class Tokenizer:
 
     name: str
     count: Callable[[str, str | None], int]
+    summary: str = ""
+
+
+class ArchiveStorage(Protocol):
+    """Keeps archived rows outside of the database. Several processes may use one at once."""
+
+    def append(self, entries: Sequence[tuple[int, bytes]]) -> Sequence[str]:
+        """Keep each entry, a number and one JSON object, for good, and return where each lies.
+
+        It must outlive a power cut when this returns. A number that is kept already keeps its
+        first place: after a crash the same entries come again. Numbers come in rising order.
+        """
+
+    def read(self, places: Sequence[str]) -> Sequence[bytes]:
+        """Return what lies in the places; raises BackendError for what is missing or damaged."""
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+
+
+@dataclass(frozen=True, eq=False)
+class Archive:
+    """A place in which archived rows are kept, offered by ``register_archives`` and chosen by the
+    setting ``archive``.
+
+    ``open(settings)`` gives an :class:`ArchiveStorage`, or None to leave rows in the table
+    ``archive``. A row goes into that table in the transaction that deletes it, whatever the place;
+    it is handed over once that is committed, so that a crash in between loses nothing.
+    """
+
+    name: str
+    open: Callable[[Settings], ArchiveStorage | None]
+    summary: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Strategy:
+    """A way of choosing what goes into a context, offered by ``register_strategies``.
+
+    ``fill(packing)`` is called when the floors (system prompt, working memory, pins, newest turn) are
+    in; it takes and leaves what else there is (:class:`wilk.context.packing.Packing`), which keeps
+    the budget.
+    """
+
+    name: str
+    fill: Callable[[Packing], None]
     summary: str = ""
 
 

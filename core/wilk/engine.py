@@ -63,6 +63,7 @@ class Engine:
         self.readonly = readonly if opened.readonly is None else opened.readonly
         self.writers = opened.writers
         self.shared = opened.shared
+        self._snapshot = opened.snapshot
         self._connections = connections(opened)
         self._local = _Local()
         self._writer = threading.BoundedSemaphore(opened.writers)
@@ -122,6 +123,26 @@ class Engine:
         """Run the compiled form of a query, and fetch all that it gives."""
         return self.execute(self.statement(name, build).sql, parameters)
 
+    def fetch_until(
+        self,
+        name: str,
+        build: Callable[[], Any],
+        parameters: Sequence[Any],
+        enough: Callable[[tuple[Any, ...]], bool],
+    ) -> None:
+        """Run the compiled form of a query, and hand over its rows one by one until one is enough.
+
+        No row after that is read.
+        """
+        with self._guard:
+            cursor = self._cursor(self.statement(name, build).sql, parameters)
+            try:
+                for row in cursor:
+                    if enough(row):
+                        return
+            finally:
+                cursor.close()
+
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
         """Run SQL and fetch all that it gives. Driver errors come back as wilk's, with cause."""
         with self._guard:
@@ -174,6 +195,13 @@ class Engine:
     def reading(self) -> AbstractContextManager[None]:
         """Bind the models to this store for a block that only reads."""
         return _Reading(self)
+
+    def snapshot(self) -> AbstractContextManager[None]:
+        """Let all reads of a block see one state of the store. Within a transaction they do anyway.
+
+        The block must not write.
+        """
+        return nullcontext() if self._local.depth else _Snapshot(self)
 
     def _cursor(self, sql: str, parameters: Sequence[Any]) -> Any:
         if self._closed:
@@ -347,6 +375,29 @@ class Transaction:
         self._inner = database.atomic()
         with self._engine._guard:
             self._inner.__enter__()
+
+
+class _Snapshot:
+    """A transaction that only reads; with one shared connection it keeps others off it."""
+
+    __slots__ = ("_engine",)
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def __enter__(self) -> None:
+        self._engine._turn.__enter__()
+        try:
+            self._engine.execute(self._engine._snapshot)
+        except BaseException:
+            self._engine._turn.__exit__(None, None, None)
+            raise
+
+    def __exit__(self, *failure: object) -> None:
+        try:
+            self._engine.execute("ROLLBACK")
+        finally:
+            self._engine._turn.__exit__(None, None, None)
 
 
 class _Reading:

@@ -8,7 +8,8 @@
     │   └── Protected        the record may not be removed as things stand
     ├── Invalid              a value is not one that the field takes
     │   ├── InvalidDefinition  a definition file does not hold what its kind asks for
-    │   └── NotStorable      a value cannot be kept as JSON without loss
+    │   ├── NotStorable      a value cannot be kept as JSON without loss
+    │   └── OverBudget       what a context must hold does not fit into its budget
     ├── Rejected             a plugin's ``before_`` hook refused the change
     ├── Busy                 another writer held the store for longer than the time limit
     ├── ReadOnly             the store was opened for reading
@@ -51,6 +52,10 @@ class Invalid(WilkError):
 
 class NotStorable(Invalid):
     """A value cannot be kept as JSON without loss; the text names its path and type."""
+
+
+class OverBudget(Invalid):
+    """What a context must hold does not fit into its budget; the text tells what takes how much."""
 
 
 class InvalidDefinition(Invalid):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wilk.engine import Engine
     from wilk.host import Host
+    from wilk.records.context import Context
+    from wilk.records.conversation import Message
     from wilk.records.definitions import Change, Failure
     from wilk.store import Store
 
@@ -41,6 +44,31 @@ class Events:
         """Tell, after the commit, that a record was archived and removed."""
         if self._host.listens("after_delete"):
             self._engine.after_commit(lambda: self._host.after_delete(self.store, kind, record))
+
+    def archived(self, kind: str, reason: str, counts: Mapping[str, int]) -> None:
+        """Tell, after the commit, that rows went into the archive."""
+        if self._host.listens("after_archive"):
+            self._engine.after_commit(
+                lambda: self._host.after_archive(self.store, kind, reason, dict(counts))
+            )
+
+    def context_built(self, context: Context) -> None:
+        """Tell that a context was built; after the commit, if its manifest is kept."""
+        if self._host.listens("context_built"):
+            self._engine.after_commit(lambda: self._host.context_built(self.store, context))
+
+    def scored(self, role: str, text: str, score: float) -> float:
+        """The importance of a message: a plugin's, or the ``score`` of the default table."""
+        if not self._host.listens("score_importance"):
+            return score
+        found = self._host.score_importance(self.store, role, text, score)
+        return score if found is None else found
+
+    def summarized(self, messages: Sequence[Message]) -> str | None:
+        """A plugin's summary of messages, or None when no plugin makes one."""
+        if not self._host.listens("summarize"):
+            return None
+        return self._host.summarize(self.store, messages)
 
     def synced(self, change: Change) -> None:
         """Tell, after the commit, that a definition file was taken over."""

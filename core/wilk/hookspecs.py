@@ -5,13 +5,15 @@ Hooks are plain functions; an implementation names only the arguments that it wa
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 if TYPE_CHECKING:
-    from wilk.contracts import Backend, Command, DefinitionKind, ModelSet, Tokenizer
+    from wilk.contracts import Archive, Backend, Command, DefinitionKind, ModelSet, Strategy, Tokenizer
+    from wilk.records.context import Context
+    from wilk.records.conversation import Message
     from wilk.records.definitions import Change, Failure
     from wilk.store import Store
 
@@ -47,6 +49,16 @@ def register_commands() -> Iterable[Command]:  # type: ignore[empty-body]
     """Offer nouns of the command line."""
 
 
+@hookspec
+def register_archives() -> Iterable[Archive]:  # type: ignore[empty-body]
+    """Offer places in which archived rows are kept."""
+
+
+@hookspec
+def register_strategies() -> Iterable[Strategy]:  # type: ignore[empty-body]
+    """Offer ways of choosing what goes into a context."""
+
+
 # -- the life of a store --
 
 
@@ -76,6 +88,29 @@ def after_save(store: Store, kind: str, record: Any) -> None:
 @hookspec
 def after_delete(store: Store, kind: str, record: Any) -> None:
     """A record was archived and removed, and the transaction has been committed."""
+
+
+@hookspec
+def after_archive(store: Store, kind: str, reason: str, counts: Mapping[str, int]) -> None:
+    """Rows went into the archive, ``counts`` by kind, and the transaction has been committed."""
+
+
+# -- memory: choices are the first answer that is not None; without one wilk uses its own --
+
+
+@hookspec
+def score_importance(store: Store, role: str, text: str, score: float) -> float | None:
+    """Score a message from 0.0 to 1.0; ``score`` is what wilk's own table gives."""
+
+
+@hookspec
+def summarize(store: Store, messages: Sequence[Message]) -> str | None:
+    """Summarize raw messages of one session; an answer that fails the checks is not used."""
+
+
+@hookspec
+def context_built(store: Store, context: Context) -> None:
+    """A context was built; with ``manifest`` set, its receipt has been committed."""
 
 
 # -- definition files --

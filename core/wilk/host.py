@@ -11,7 +11,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,11 +19,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pluggy
 
 from wilk import hookspecs
-from wilk.contracts import API_VERSION, Backend, Command, DefinitionKind, ModelSet, Tokenizer
+from wilk.contracts import (
+    API_VERSION,
+    Archive,
+    Backend,
+    Command,
+    DefinitionKind,
+    ModelSet,
+    Strategy,
+    Tokenizer,
+)
 from wilk.discovery import Entry, Index
 from wilk.errors import PluginError, WilkError
 
 if TYPE_CHECKING:
+    from wilk.records.context import Context
+    from wilk.records.conversation import Message
     from wilk.records.definitions import Change, Failure
     from wilk.store import Store
 
@@ -39,6 +50,8 @@ _OFFERED: dict[str, tuple[type, str]] = {
     "register_models": (ModelSet, "models"),
     "register_tokenizers": (Tokenizer, "tokenizers"),
     "register_commands": (Command, "commands"),
+    "register_archives": (Archive, "archives"),
+    "register_strategies": (Strategy, "strategies"),
 }
 
 
@@ -172,6 +185,20 @@ class Host:
     def commands(self) -> tuple[Command, ...]:
         return self._all("register_commands")
 
+    def archive(self, name: str) -> Archive:
+        found: Archive = self._one("register_archives", name)
+        return found
+
+    def archives(self) -> tuple[Archive, ...]:
+        return self._all("register_archives")
+
+    def strategy(self, name: str) -> Strategy:
+        found: Strategy = self._one("register_strategies", name)
+        return found
+
+    def strategies(self) -> tuple[Strategy, ...]:
+        return self._all("register_strategies")
+
     # -- events ---------------------------------------------------------------------------
 
     def listens(self, hook: str) -> bool:
@@ -203,11 +230,44 @@ class Host:
     def after_delete(self, store: Store, kind: str, record: Any) -> None:
         self._tell("after_delete", store=store, kind=kind, record=record)
 
+    def after_archive(self, store: Store, kind: str, reason: str, counts: Mapping[str, int]) -> None:
+        self._tell("after_archive", store=store, kind=kind, reason=reason, counts=counts)
+
+    def context_built(self, store: Store, context: Context) -> None:
+        self._tell("context_built", store=store, context=context)
+
     def definition_synced(self, store: Store, change: Change) -> None:
         self._tell("definition_synced", store=store, change=change)
 
     def definition_failed(self, store: Store, failure: Failure) -> None:
         self._tell("definition_failed", store=store, failure=failure)
+
+    # -- choices: the first answer that is not None --------------------------------------
+
+    def score_importance(self, store: Store, role: str, text: str, score: float) -> float | None:
+        found: float | None = self._first(
+            "score_importance", _is_importance, store=store, role=role, text=text, score=score
+        )
+        return None if found is None else float(found)
+
+    def summarize(self, store: Store, messages: Sequence[Message]) -> str | None:
+        found: str | None = self._first("summarize", _is_text, store=store, messages=messages)
+        return found
+
+    def _first(self, hook: str, sound: Callable[[Any], bool], **arguments: Any) -> Any:
+        """Ask one after another; one that fails, or answers nonsense, is logged and passed over."""
+        for plugin, function, names in self._implementations(hook):
+            try:
+                found = function(*[arguments[name] for name in names])
+            except Exception:
+                logger.exception("plugin %s failed in %s; the next one is asked", plugin.label, hook)
+                continue
+            if found is None:
+                continue
+            if sound(found):
+                return found
+            logger.error("plugin %s answers %r to %s; the next one is asked", plugin.label, found, hook)
+        return None
 
     def _tell(self, hook: str, **arguments: Any) -> None:
         """Call each listener by itself: one that fails is logged, and breaks nothing."""
@@ -437,3 +497,11 @@ def _files_of(module: str, before: frozenset[str]) -> list[str]:
     top = module if module.startswith("wilk.") else module.partition(".")[0]
     own = {name for name in sys.modules if name == top or name.startswith(top + ".")} - before | {module}
     return [file for name in sorted(own) if (file := getattr(sys.modules.get(name), "__file__", None))]
+
+
+def _is_importance(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0.0 <= value <= 1.0
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)

@@ -38,6 +38,13 @@ class Settings:
     default_model: str = "gpt-4"
     context_strategy: str = "summarize"
     max_tokens: int = 8192
+    compaction: str = "auto"
+    compact_messages: int = 0
+    pin_types: tuple[str, ...] = ()
+    archive: str = "table"
+    retention: Mapping[str, Any] = field(default_factory=dict)
+    consolidation: str = "manual"
+    consolidation_interval: float = 300.0
     watch_quiet: float = 0.05
     watch_polling: str = "auto"
     watch_polling_interval: float = 1.0
@@ -162,6 +169,12 @@ def _count(value: Any) -> int:
     return int(value)
 
 
+def _whole(value: Any) -> int:
+    if isinstance(value, (bool, float)) or int(value) < 0:
+        raise ValueError
+    return int(value)
+
+
 def _names(value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
         return tuple(name.strip() for name in value.split(",") if name.strip())
@@ -187,6 +200,8 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 JOURNAL_MODES = ("wal", "delete", "truncate", "persist")
 STRATEGIES = ("discard", "summarize", "hybrid")
 POLLING = ("auto", "always", "never")
+COMPACTION = ("auto", "summarize", "manual")
+CONSOLIDATION = ("manual", "timer", "auto")
 
 SETTINGS = (
     Setting("url", _text, "a URL", "the database; by default wilk.db in the home folder"),
@@ -208,10 +223,27 @@ SETTINGS = (
     Setting("choose", _mapping, "a mapping", "which distribution wins a clash, e.g. backends.sqlite: wilk-x"),
     Setting("tokenizer", _text, "a name", "heuristic, the name of an installed one, or auto"),
     Setting("default_model", _text, "a name", "the model of sessions that name none"),
-    Setting(
-        "context_strategy", _one_of(*STRATEGIES), " or ".join(STRATEGIES), "the strategy of new sessions"
-    ),
+    Setting("context_strategy", _text, "a name", "the strategy of new sessions: discard, summarize, hybrid"),
     Setting("max_tokens", _count, "a whole number from 1", "the context budget of new sessions"),
+    Setting(
+        "compaction",
+        _one_of(*COMPACTION),
+        " or ".join(COMPACTION),
+        "summarize and archive old messages when a session is over its budget; summarize: leave them",
+    ),
+    Setting(
+        "compact_messages", _whole, "a whole number from 0", "compact from this many messages on; 0: never"
+    ),
+    Setting("pin_types", _names, "a list of names", "types of pins beyond those that wilk has"),
+    Setting("archive", _text, "a name", "where removed rows are kept: table, jsonl, or a plugin's"),
+    Setting("retention", _mapping, "a mapping", "how long and how much is kept, by kind"),
+    Setting(
+        "consolidation",
+        _one_of(*CONSOLIDATION),
+        " or ".join(CONSOLIDATION),
+        "when interactions become memories: by hand, on a timer, or as soon as there are enough",
+    ),
+    Setting("consolidation_interval", _seconds, "seconds", "the time between two consolidations"),
     Setting("watch_quiet", _seconds, "seconds", "how long a file must be still before it is read"),
     Setting(
         "watch_polling",

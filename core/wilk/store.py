@@ -20,6 +20,7 @@ from wilk.events import Events
 from wilk.host import Host
 from wilk.migrations import runner
 from wilk.settings import Settings
+from wilk.worker import Worker
 
 if TYPE_CHECKING:
     from wilk.contracts import Tokenizer
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from wilk.records.definitions import SyncReport
     from wilk.services.agents import Agents
     from wilk.services.archive import Archive
+    from wilk.services.archiver import Archiver
     from wilk.services.definitions import Definitions
     from wilk.services.messages import Messages
     from wilk.services.people import Groups, Users
@@ -101,6 +103,7 @@ class Store:
         self._closed = False
         if settings.verbose:
             logging.getLogger("wilk.statements").setLevel(logging.DEBUG)
+        self._worker = Worker(engine.release)
         runner.migrate(engine, opened, host.model_sets())
         host.store_opened(self)
 
@@ -146,21 +149,21 @@ class Store:
         """Users, whose sessions are kept."""
         from wilk.services.people import Users
 
-        return Users(self._engine, self._events)
+        return Users(self._engine, self._events, self._archiver)
 
     @cached_property
     def groups(self) -> Groups:
         """Groups of users."""
         from wilk.services.people import Groups
 
-        return Groups(self._engine, self._events)
+        return Groups(self._engine, self._events, self._archiver)
 
     @cached_property
     def sessions(self) -> Sessions:
         """Sessions: conversations and their settings."""
         from wilk.services.sessions import Sessions
 
-        return Sessions(self._engine, self._events, self.settings)
+        return Sessions(self._engine, self._events, self.settings, self._archiver)
 
     @cached_property
     def messages(self) -> Messages:
@@ -181,7 +184,7 @@ class Store:
         """What was removed, and why."""
         from wilk.services.archive import Archive
 
-        return Archive(self._engine)
+        return Archive(self._engine, self._archiver)
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -196,6 +199,13 @@ class Store:
         from wilk.tokens import tokenizer
 
         return tokenizer(self.host, self.settings.tokenizer)
+
+    @cached_property
+    def _archiver(self) -> Archiver:
+        """What every row goes through that leaves its table."""
+        from wilk.services.archiver import Archiver
+
+        return Archiver(self._engine, self._events)
 
     # -- verbs of the whole store ---------------------------------------------------------
 
@@ -243,6 +253,13 @@ class Store:
         self._watchers.add(watcher)
         return watcher
 
+    def settle(self, timeout: float = 60.0) -> bool:
+        """Wait for the work that goes on behind the verbs, such as compaction, at most ``timeout`` seconds.
+
+        Returns whether it is done. Closing the store waits for it as well.
+        """
+        return self._worker.settle(timeout)
+
     def close(self) -> None:
         """Stop watching, tell the plugins, and close every connection. Closing twice does nothing."""
         if self._closed:
@@ -251,6 +268,7 @@ class Store:
         try:
             for watcher in list(self._watchers):
                 watcher.stop()
+            self._worker.stop()
             self.host.store_closing(self)
         finally:
             self._engine.close()

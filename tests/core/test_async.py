@@ -712,20 +712,30 @@ class TestParity:
                 return type(getattr(store, name))
 
         lanes = {
-            verb for verb, it in verbs(run(noun())).items() if it.__code__.co_qualname.startswith("_writing")
+            verb for verb, it in verbs(run(noun())).items() if it.__code__.co_qualname.startswith("writing")
         }
         assert lanes == {verb for verb in verbs(run(noun())) if verb in WRITING}
 
     def test_every_noun_is_there(self) -> None:
         is_noun = {name for name in dir(Store) if not name.startswith("_")} - {
-            *("close", "sync", "watch", "transaction", "home", "catalog", "tokenizer", "count_tokens"),
+            *(
+                "close",
+                "sync",
+                "watch",
+                "transaction",
+                "home",
+                "catalog",
+                "tokenizer",
+                "count_tokens",
+                "settle",
+            ),
             "reading",  # binds models to the calling thread, which a task does not have
         }
         assert is_noun == set(NOUNS)
 
     def test_the_verbs_of_the_store_have_the_same_parameters(self) -> None:
         shared = [name for name in verbs(Store) if name in verbs(aio.AsyncStore)]
-        assert {"close", "sync", "watch", "transaction", "count_tokens"} == set(shared)
+        assert {"close", "sync", "watch", "transaction", "count_tokens", "settle"} == set(shared)
         for name in shared:
             one, other = getattr(Store, name), getattr(aio.AsyncStore, name)
             assert inspect.signature(one).parameters == inspect.signature(other).parameters, name

@@ -26,6 +26,7 @@ from wilk.migrations import runner
 from wilk.models.base import Model, bound
 
 SCHEMAS = Path(__file__).parent / "schemas"
+RELEASED = sorted(file.stem for file in runner.FOLDER.glob("[0-9]*.py"))
 MODEL_MODULES = sorted(
     file.stem for file in (runner.FOLDER.parent / "models").glob("*.py") if not file.stem.startswith("_")
 )
@@ -68,7 +69,7 @@ def schema(file: Path) -> dict[str, Any]:
                 columns = _pragma(connection, name, "index_xinfo")
                 unique = "UNIQUE" in sql.split("(")[0]
                 where = sql.partition(" WHERE ")[2]
-                found[f"index {name}"] = (table, [column[1:] for column in columns], unique, where)
+                found[f"index {name}"] = (table, [column[2:] for column in columns], unique, where)
             else:
                 found[f"{kind} {name}"] = (table, sql)
         return found
@@ -228,7 +229,7 @@ class TestALaterMigration:
             store.messages.extend("s", [{"role": "user", "text": f"wolf {number}"} for number in range(5)])
 
     def test_keeps_the_rows(self, home: Path, migrations: Callable[[str, str], None]) -> None:
-        migrations("0002_mood", REBUILD)
+        migrations("9002_mood", REBUILD)
         with wilk.open_store(home=home) as store:
             assert [message.text for message in store.messages.last("s")] == [f"wolf {n}" for n in range(5)]
             assert [row for (row,) in store._engine.execute("SELECT mood FROM messages LIMIT 1")] == [None]
@@ -236,18 +237,18 @@ class TestALaterMigration:
     def test_makes_a_sound_backup_of_the_rows_before_it(
         self, home: Path, migrations: Callable[[str, str], None]
     ) -> None:
-        migrations("0002_mood", REBUILD)
+        migrations("9002_mood", REBUILD)
         with wilk.open_store(home=home):
             pass
         (backup,) = backups(home)
-        assert "0002_mood" in backup.name
+        assert "9002_mood" in backup.name
         with closing(sqlite3.connect(backup)) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
             assert connection.execute("SELECT COUNT(*) FROM messages").fetchone() == (5,)
             assert "mood" not in [row[1] for row in connection.execute("PRAGMA table_info(messages)")]
 
     def test_makes_a_private_backup(self, home: Path, migrations: Callable[[str, str], None]) -> None:
-        migrations("0002_mood", REBUILD)
+        migrations("9002_mood", REBUILD)
         with wilk.open_store(home=home):
             pass
         (backup,) = backups(home)
@@ -263,7 +264,7 @@ class TestALaterMigration:
             with wilk.open_store(home=home) as store:
                 store.messages.append("s", "user", "in the WAL")
             assert (home / "wilk.db-wal").stat().st_size > 0
-            migrations("0002_more", "def up(migrator, db): db.execute_sql('CREATE TABLE more (id)')")
+            migrations("9002_more", "def up(migrator, db): db.execute_sql('CREATE TABLE more (id)')")
             with wilk.open_store(home=home):
                 pass
         (backup,) = backups(home)
@@ -273,7 +274,7 @@ class TestALaterMigration:
     def test_that_rebuilds_messages_gets_its_full_text_triggers_again(
         self, home: Path, migrations: Callable[[str, str], None]
     ) -> None:
-        migrations("0002_mood", REBUILD)
+        migrations("9002_mood", REBUILD)
         with wilk.open_store(home=home) as store:
             store.messages.append("s", "user", "new wolf")
             assert len(store.messages.search("wolf")) == 6
@@ -283,7 +284,7 @@ class TestALaterMigration:
             connection.execute("INSERT INTO messages_fts(messages_fts, rank) VALUES ('integrity-check', 1)")
 
     def test_runs_once(self, home: Path, migrations: Callable[[str, str], None]) -> None:
-        migrations("0002_mood", REBUILD)
+        migrations("9002_mood", REBUILD)
         for _ in range(2):
             with wilk.open_store(home=home):
                 pass
@@ -298,29 +299,29 @@ class TestALaterMigration:
         self, home: Path, migrations: Callable[[str, str], None], failure: str
     ) -> None:
         before = schema(home / "wilk.db")
-        migrations("0002_bad", REBUILD + f"    {failure}\n")
+        migrations("9002_bad", REBUILD + f"    {failure}\n")
         with pytest.raises(wilk.SchemaError, match="a migration in .* failed") as caught:
             wilk.open_store(home=home)
         assert caught.value.__cause__ is not None
         assert schema(home / "wilk.db") == before
         with closing(sqlite3.connect(home / "wilk.db")) as connection:
             assert connection.execute("SELECT COUNT(*) FROM messages").fetchone() == (5,)
-            assert connection.execute(f"SELECT COUNT(*) FROM {runner.TABLE}").fetchone() == (1,)
+            assert connection.execute(f"SELECT COUNT(*) FROM {runner.TABLE}").fetchone() == (len(RELEASED),)
 
     def test_that_failed_runs_when_it_was_mended(
         self, home: Path, migrations: Callable[[str, str], None]
     ) -> None:
-        migrations("0002_mood", REBUILD + "    1 / 0\n")
+        migrations("9002_mood", REBUILD + "    1 / 0\n")
         with pytest.raises(wilk.SchemaError):
             wilk.open_store(home=home)
-        migrations("0002_mood", REBUILD)
+        migrations("9002_mood", REBUILD)
         with wilk.open_store(home=home) as store:
             assert len(store.messages.search("wolf")) == 5
 
     def test_is_not_run_by_a_reader_who_is_told_what_to_do(
         self, home: Path, migrations: Callable[[str, str], None]
     ) -> None:
-        migrations("0002_mood", REBUILD)
+        migrations("9002_mood", REBUILD)
         with pytest.raises(wilk.SchemaError, match="open it once without readonly"):
             wilk.open_store(home=home, readonly=True)
         assert backups(home) == []
@@ -408,7 +409,7 @@ class TestPlugins:
             wilk.open_store(home=home, host=Host(plugin))
 
     def test_that_fail_leave_wilks_own_schema_whole(self, home: Path, plugin: Any, tmp_path: Path) -> None:
-        (tmp_path / "notes" / "0002_bad.py").write_text("def up(migrator, db): 1 / 0\n")
+        (tmp_path / "notes" / "9002_bad.py").write_text("def up(migrator, db): 1 / 0\n")
         with pytest.raises(wilk.SchemaError, match="notes"):
             wilk.open_store(home=home, host=Host(plugin))
         with wilk.open_store(home=home) as store:

@@ -11,6 +11,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from wilk.models.connectome import CacheEntry as CacheEntry
+    from wilk.models.connectome import Chunk as Chunk
+    from wilk.models.connectome import ChunkInfo as ChunkInfo
+    from wilk.models.connectome import Document as Document
+    from wilk.models.connectome import Memory as Memory
+    from wilk.models.connectome import RawMessage as RawMessage
+    from wilk.models.connectome import ReasoningChain as ReasoningChain
+    from wilk.models.connectome import SystemState as SystemState
     from wilk.models.conversation import ArchiveEntry as ArchiveEntry
     from wilk.models.conversation import Message as Message
     from wilk.models.conversation import Session as Session
@@ -22,6 +30,19 @@ if TYPE_CHECKING:
     from wilk.models.definitions import Preset as Preset
     from wilk.models.definitions import Prompt as Prompt
     from wilk.models.definitions import Revision as Revision
+    from wilk.models.learning import Action as Action
+    from wilk.models.learning import Feedback as Feedback
+    from wilk.models.learning import Interaction as Interaction
+    from wilk.models.learning import Pattern as Pattern
+    from wilk.models.learning import Preference as Preference
+    from wilk.models.learning import WorldModel as WorldModel
+    from wilk.models.learning import WorldModelSnapshot as WorldModelSnapshot
+    from wilk.models.memory import Blob as Blob
+    from wilk.models.memory import Block as Block
+    from wilk.models.memory import Fact as Fact
+    from wilk.models.memory import Manifest as Manifest
+    from wilk.models.memory import Pin as Pin
+    from wilk.models.memory import Summary as Summary
     from wilk.models.people import Group as Group
     from wilk.models.people import Membership as Membership
     from wilk.models.people import User as User
@@ -29,6 +50,26 @@ if TYPE_CHECKING:
 _FAMILIES = {
     "conversation": ("ArchiveEntry", "Message", "Session", "ToolCall"),
     "definitions": ("Agent", "Definition", "DefinitionFile", "Persona", "Preset", "Prompt", "Revision"),
+    "connectome": (
+        "CacheEntry",
+        "Chunk",
+        "ChunkInfo",
+        "Document",
+        "Memory",
+        "RawMessage",
+        "ReasoningChain",
+        "SystemState",
+    ),
+    "learning": (
+        "Action",
+        "Feedback",
+        "Interaction",
+        "Pattern",
+        "Preference",
+        "WorldModel",
+        "WorldModelSnapshot",
+    ),
+    "memory": ("Blob", "Block", "Fact", "Manifest", "Pin", "Summary"),
     "people": ("Group", "Membership", "User"),
 }
 _FAMILY = {name: family for family, names in _FAMILIES.items() for name in names}

@@ -5,7 +5,7 @@ Foreign keys restrict: nothing goes by cascade, because nothing goes without bei
 
 from __future__ import annotations
 
-from peewee import AutoField, BooleanField, FloatField, ForeignKeyField, IntegerField, TextField
+from peewee import AutoField, BooleanField, Default, FloatField, ForeignKeyField, IntegerField, TextField
 
 from wilk.models.base import JsonField, Model, TimeField
 from wilk.models.definitions import Persona
@@ -31,6 +31,7 @@ class Session(Model):
     fork_sequence = IntegerField(null=True)
     last_sequence = IntegerField()
     message_count = IntegerField()
+    token_count = IntegerField(constraints=[Default(0)])  # of the messages that are not in the archive
     metadata = JsonField(empty=dict)
     created_at = TimeField()
     updated_at = TimeField()
@@ -84,7 +85,12 @@ class ToolCall(Model):
 
 
 class ArchiveEntry(Model):
-    """A row that left its table: the whole row as JSON, why and when."""
+    """A row that left its table: the whole row as JSON, why and when.
+
+    ``batch`` joins what left together. ``data`` is NULL once an archive outside of the database has
+    it (``place`` tells where), or when the row is back in its table (``restored_at``).
+    ``position`` and ``unique_key`` are the row's sequence and idempotency key, for messages.
+    """
 
     pk = AutoField()
     kind = TextField()
@@ -94,6 +100,12 @@ class ArchiveEntry(Model):
     reason = TextField()
     interaction_id = TextField(null=True)
     archived_at = TimeField()
+    batch = TextField(null=True)
+    position = IntegerField(null=True)
+    unique_key = TextField(null=True)
+    size = IntegerField(null=True)
+    place = TextField(null=True)
+    restored_at = TimeField(null=True)
 
     class Meta:
         table_name = "archive"
@@ -106,8 +118,15 @@ Message.add_index(Message.session, Message.sequence, unique=True)
 Message.add_index(
     Message.session, Message.idempotency_key, unique=True, where=Message.idempotency_key.is_null(False)
 )
+# What matters most, which contexts look for beyond the newest messages.
+Message.add_index(Message.session, Message.importance, Message.sequence, where=Message.importance >= 0.8)
 Message.add_index(Message.agent_id, Message.created_at, where=Message.agent_id.is_null(False))
 ToolCall.add_index(ToolCall.session, ToolCall.started_at)
 ToolCall.add_index(ToolCall.name, ToolCall.started_at)
 ArchiveEntry.add_index(ArchiveEntry.kind, ArchiveEntry.record_id)
-ArchiveEntry.add_index(ArchiveEntry.session_id)
+ArchiveEntry.add_index(ArchiveEntry.session_id, ArchiveEntry.kind, ArchiveEntry.position)
+ArchiveEntry.add_index(ArchiveEntry.batch)
+ArchiveEntry.add_index(
+    ArchiveEntry.session_id, ArchiveEntry.unique_key, where=ArchiveEntry.unique_key.is_null(False)
+)
+ArchiveEntry.add_index(ArchiveEntry.interaction_id, where=ArchiveEntry.interaction_id.is_null(False))

@@ -9,6 +9,7 @@ class Session(NamedTuple):
     """A conversation and its settings.
 
     ``last_sequence`` is the number of its newest message, ``message_count`` how many it holds.
+    ``token_count`` is the tokens of the messages that are not compacted.
     ``saved`` False makes it temporary. ``updated_at`` is the time of the last activity.
     """
 
@@ -30,6 +31,7 @@ class Session(NamedTuple):
     fork_sequence: int | None
     last_sequence: int
     message_count: int
+    token_count: int
     metadata: Mapping[str, Any]
     created_at: datetime
     updated_at: datetime

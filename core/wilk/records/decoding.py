@@ -46,7 +46,7 @@ def _conversion(annotation: Any) -> Callable[[Any], Any] | None:
     if kind is datetime:
         return _time if optional else to_datetime
     if kind is bool:
-        return bool
+        return _flag if optional else bool
     if kind is Any or (optional and origin is Sequence):
         return _json
     if origin is list:
@@ -56,6 +56,10 @@ def _conversion(annotation: Any) -> Callable[[Any], Any] | None:
 
 def _time(value: int | None) -> datetime | None:
     return None if value is None else to_datetime(value)
+
+
+def _flag(value: int | None) -> bool | None:
+    return None if value is None else bool(value)
 
 
 def _json(value: str | None) -> Any:

@@ -79,7 +79,7 @@ class Messages:
         with engine.transaction():
             if key is not None and (earlier := self._earlier(session_id, [row])):
                 return earlier[key]
-            row[2] = self._next_sequence(session_id, 1)
+            row[2] = self._next_sequence(session_id, 1, row[9])
             try:
                 engine.execute(engine.statement("messages.insert", _insert).sql, row)
             except Conflict as error:
@@ -103,7 +103,8 @@ class Messages:
             if not new:
                 self._check_session(session_id)
                 return [earlier[row[12]] for row in rows]
-            first = self._next_sequence(session_id, len(new)) - len(new) + 1
+            tokens = sum(row[9] for row in new)
+            first = self._next_sequence(session_id, len(new), tokens) - len(new) + 1
             for sequence, row in enumerate(new, first):
                 row[2] = sequence
             try:
@@ -292,13 +293,14 @@ class Messages:
             get("metadata"), get("created_at"),
         )  # fmt: skip
 
-    def _next_sequence(self, session_id: str, n: int) -> int:
+    def _next_sequence(self, session_id: str, n: int, tokens: int) -> int:
         """Take the next ``n`` places of a session and return the last of them.
 
         The one UPDATE shows that the session exists, counts its messages, notes the activity and,
         on engines with row locks, makes writers to one session take turns.
         """
-        rows = self._engine.fetch("sessions.advance", _advance, (n, n, self._engine.clock.now(), session_id))
+        now = self._engine.clock.now()
+        rows = self._engine.fetch("sessions.advance", _advance, (n, n, tokens, now, session_id))
         if not rows:
             raise NotFound("session", session_id, "make it with store.sessions.create()")
         last: int = rows[0][0]
@@ -446,6 +448,7 @@ def _advance() -> Any:
             {
                 models.Session.last_sequence: models.Session.last_sequence + param("n"),
                 models.Session.message_count: models.Session.message_count + param("count"),
+                models.Session.token_count: models.Session.token_count + param("tokens"),
                 models.Session.updated_at: param("now"),
             }
         )

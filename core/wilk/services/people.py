@@ -12,7 +12,7 @@ from wilk.events import Events
 from wilk.models.statements import param
 from wilk.records.decoding import decoder
 from wilk.records.people import Group, Membership, User
-from wilk.services import archive
+from wilk.services.archiver import Archiver
 from wilk.services.arguments import UNSET, Unset
 from wilk.services.arguments import limit as limits
 
@@ -20,9 +20,10 @@ from wilk.services.arguments import limit as limits
 class Users:
     """The people whose sessions a store keeps."""
 
-    def __init__(self, engine: Engine, events: Events) -> None:
+    def __init__(self, engine: Engine, events: Events, archiver: Archiver) -> None:
         self._engine = engine
         self._events = events
+        self._archiver = archiver
 
     def save(
         self,
@@ -69,15 +70,7 @@ class Users:
         with self._engine.transaction():
             user = self.get(id)
             _refuse_sessions(self._engine, models.Session.user == id, f"user {id!r}")
-            archive.move(
-                self._engine,
-                models.Membership,
-                models.Membership.user == id,
-                kind="membership",
-                reason=reason,
-                key="group/user",
-            )
-            archive.move(self._engine, models.User, models.User.id == id, kind="user", reason=reason)
+            self._archiver.remove("user", models.User.id == id, reason=reason)
             self._events.deleted("user", user)
             return user
 
@@ -85,9 +78,10 @@ class Users:
 class Groups:
     """Teams, channels or tenants, and who belongs to them."""
 
-    def __init__(self, engine: Engine, events: Events) -> None:
+    def __init__(self, engine: Engine, events: Events, archiver: Archiver) -> None:
         self._engine = engine
         self._events = events
+        self._archiver = archiver
 
     def save(
         self,
@@ -133,15 +127,7 @@ class Groups:
         with self._engine.transaction():
             group = self.get(id)
             _refuse_sessions(self._engine, models.Session.group == id, f"group {id!r}")
-            archive.move(
-                self._engine,
-                models.Membership,
-                models.Membership.group == id,
-                kind="membership",
-                reason=reason,
-                key="group/user",
-            )
-            archive.move(self._engine, models.Group, models.Group.id == id, kind="group", reason=reason)
+            self._archiver.remove("group", models.Group.id == id, reason=reason)
             self._events.deleted("group", group)
             return group
 
@@ -171,9 +157,7 @@ class Groups:
             found = self._memberships(chosen)
             if not found:
                 raise NotFound("membership", f"{group_id}/{user_id}")
-            archive.move(
-                self._engine, models.Membership, chosen, kind="membership", reason=reason, key="group/user"
-            )
+            self._archiver.remove("membership", chosen, reason=reason)
             self._events.deleted("membership", found[0])
 
     def members(self, group_id: str) -> Sequence[Membership]:

@@ -13,7 +13,7 @@ from wilk.events import Events
 from wilk.models.statements import param
 from wilk.records.conversation import Session
 from wilk.records.decoding import decoder
-from wilk.services import archive
+from wilk.services.archiver import Archiver
 from wilk.services.arguments import UNSET, Unset, days_ago
 from wilk.services.arguments import limit as limits
 from wilk.settings import STRATEGIES, Settings
@@ -26,10 +26,11 @@ _COPY_CHUNK = 1000
 class Sessions:
     """The conversations of a store."""
 
-    def __init__(self, engine: Engine, events: Events, settings: Settings) -> None:
+    def __init__(self, engine: Engine, events: Events, settings: Settings, archiver: Archiver) -> None:
         self._engine = engine
         self._events = events
         self._settings = settings
+        self._archiver = archiver
 
     def create(
         self,
@@ -75,6 +76,7 @@ class Sessions:
                 fork_sequence=None,
                 last_sequence=0,
                 message_count=0,
+                token_count=0,
                 metadata=dict(metadata or {}),
                 created_at=now,
                 updated_at=now,
@@ -222,12 +224,13 @@ class Sessions:
                 fork_sequence=at,
                 last_sequence=at,
                 message_count=0,
+                token_count=0,
                 created_at=now,
                 updated_at=now,
             )
             self._insert(fork)
-            copied = self._copy_messages(id, fork.id, at)
-            self._engine.run(models.Session.update(message_count=copied).where(models.Session.id == fork.id))
+            copied, tokens = self._copy_messages(id, fork.id, at)
+            self._archiver.count_messages(fork.id, copied, tokens)
             fork = self.get(fork.id)
             self._events.saving("session", fork)
             return fork
@@ -239,13 +242,7 @@ class Sessions:
         """
         with self._engine.transaction():
             session = self.get(id)
-            archive.move(
-                self._engine, models.ToolCall, models.ToolCall.session == id, kind="tool_call", reason=reason
-            )
-            archive.move(
-                self._engine, models.Message, models.Message.session == id, kind="message", reason=reason
-            )
-            archive.move(self._engine, models.Session, models.Session.id == id, kind="session", reason=reason)
+            self._archiver.remove("session", models.Session.id == id, reason=reason)
             self._events.deleted("session", session)
             return session
 
@@ -301,15 +298,15 @@ class Sessions:
         model: str | None = row[0]
         return model
 
-    def _copy_messages(self, source: str, target: str, at: int) -> int:
-        """Copy messages and their tool calls in chunks, with new ids; return how many messages."""
+    def _copy_messages(self, source: str, target: str, at: int) -> tuple[int, int]:
+        """Copy messages and their tool calls in chunks, with new ids; return how many, and their tokens."""
         new_ids: dict[str, str] = {}
         fields = [field for field in models.Message._meta.sorted_fields if field is not models.Message.pk]
         names = [field.name for field in fields]
         insert = self._engine.statement(
             "messages.copy", lambda: models.Message.insert({field: param(field.name) for field in fields})
         )
-        last = 0
+        last = tokens = 0
         while True:
             query = (
                 models.Message.select(*fields)
@@ -328,6 +325,7 @@ class Sessions:
             for row in rows:
                 values = dict(zip(names, row, strict=True))
                 last = values["sequence"]
+                tokens += values["tokens"]
                 new_ids[values["id"]] = new_id = self._engine.clock.new_id()
                 parent = values["parent_id"]
                 values |= {
@@ -339,7 +337,7 @@ class Sessions:
                 copies.append([values[name] for name in insert.names])
             self._engine.insert_many(insert, copies)
         self._copy_tool_calls(source, target, new_ids)
-        return len(new_ids)
+        return len(new_ids), tokens
 
     def _copy_tool_calls(self, source: str, target: str, new_ids: Mapping[str, str]) -> None:
         fields = models.ToolCall._meta.sorted_fields

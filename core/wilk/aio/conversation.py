@@ -1,0 +1,48 @@
+"""The async face of conversations: sessions, messages, tool calls."""
+
+from __future__ import annotations
+
+from wilk.aio.nouns import Noun, reading, writing
+from wilk.services.messages import Messages
+from wilk.services.sessions import Sessions
+from wilk.services.tool_calls import ToolCalls
+
+
+class AsyncSessions(Noun):
+    """The verbs of sessions, awaited."""
+
+    create = writing(Sessions.create)
+    get = reading(Sessions.get)
+    find = reading(Sessions.find)
+    list = reading(Sessions.list)
+    recent = reading(Sessions.recent)
+    update = writing(Sessions.update)
+    save = writing(Sessions.save)
+    fork = writing(Sessions.fork)
+    remove = writing(Sessions.remove)
+    use = writing(Sessions.use)
+    current = reading(Sessions.current)
+
+
+class AsyncMessages(Noun):
+    """The verbs of messages, awaited."""
+
+    append = writing(Messages.append)
+    extend = writing(Messages.extend)
+    get = reading(Messages.get)
+    find = reading(Messages.find)
+    last = reading(Messages.last)
+    page = reading(Messages.page)
+    count = reading(Messages.count)
+    search = reading(Messages.search)
+    usage = reading(Messages.usage)
+
+
+class AsyncToolCalls(Noun):
+    """The verbs of tool calls, awaited."""
+
+    start = writing(ToolCalls.start)
+    finish = writing(ToolCalls.finish)
+    get = reading(ToolCalls.get)
+    find = reading(ToolCalls.find)
+    list = reading(ToolCalls.list)

@@ -1,0 +1,161 @@
+"""The store whose verbs are awaited."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Generator
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from wilk.aio.conversation import AsyncMessages, AsyncSessions, AsyncToolCalls
+from wilk.aio.definitions import AsyncAgents, AsyncDefinitions, AsyncPersonas, AsyncPresets, AsyncPrompts
+from wilk.aio.keeping import AsyncArchive
+from wilk.aio.people import AsyncGroups, AsyncUsers
+from wilk.aio.workers import Workers
+from wilk.store import Store, open_store
+
+if TYPE_CHECKING:
+    from wilk.clock import Clock
+    from wilk.definitions.watcher import Watcher
+    from wilk.host import Host
+    from wilk.records.definitions import SyncReport
+    from wilk.settings import Settings
+
+
+class AsyncStore:
+    """A store whose verbs are awaited. Made by :func:`open_async_store`."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._workers = workers = Workers(store)
+        self.agents = AsyncAgents(workers, lambda: store.agents)
+        self.prompts = AsyncPrompts(workers, lambda: store.prompts)
+        self.personas = AsyncPersonas(workers, lambda: store.personas)
+        self.presets = AsyncPresets(workers, lambda: store.presets)
+        self.definitions = AsyncDefinitions(workers, lambda: store.definitions)
+        self.users = AsyncUsers(workers, lambda: store.users)
+        self.groups = AsyncGroups(workers, lambda: store.groups)
+        self.sessions = AsyncSessions(workers, lambda: store.sessions)
+        self.messages = AsyncMessages(workers, lambda: store.messages)
+        self.tool_calls = AsyncToolCalls(workers, lambda: store.tool_calls)
+        self.archive = AsyncArchive(workers, lambda: store.archive)
+
+    @property
+    def settings(self) -> Settings:
+        return self._store.settings
+
+    @property
+    def host(self) -> Host:
+        return self._store.host
+
+    @property
+    def home(self) -> Path | None:
+        return self._store.home
+
+    def transaction(self) -> AbstractAsyncContextManager[None]:
+        """Make what the block does one change: all of it happens, or nothing.
+
+        Only verbs awaited by the task that entered the block belong to it: one that a task started
+        inside (``gather``, ``TaskGroup``, ``wait_for`` on Python 3.11) awaits waits for the end of the
+        block, and ends in Busy if the block waits for it. Raises Busy when other
+        writers hold the store for longer than ``timeout``, and ReadOnly.
+        """
+        return self._workers.transaction()
+
+    async def count_tokens(self, text: str, *, model: str | None = None) -> int:
+        """Count the tokens that ``model`` sees in a text, by the tokenizer in use."""
+        return await self._workers.read(lambda: self._store.count_tokens(text, model=model))
+
+    async def sync(self, paths: Collection[Path] | None = None) -> SyncReport:
+        """Take over what changed in the definition files: all of them, or those of ``paths``."""
+        return await self._workers.write(lambda: self._store.sync(paths))
+
+    async def watch(self, on_report: Callable[[SyncReport], None] | None = None) -> Watcher:
+        """Follow the definition files as they are edited, until ``stop()`` or the store closes.
+
+        ``on_report`` is called on the event loop for each sync that changed or found something.
+        """
+        loop = asyncio.get_running_loop()
+
+        def tell(report: SyncReport) -> None:
+            if on_report is not None:
+                loop.call_soon_threadsafe(on_report, report)
+
+        return await self._workers.write(lambda: self._store.watch(tell))
+
+    async def settle(self, timeout: float = 60.0) -> bool:
+        """Wait for the work that goes on behind the verbs, such as compaction, at most ``timeout`` seconds.
+
+        Returns whether it is done. Closing the store waits for it as well.
+        """
+        return await self._workers.read(lambda: self._store.settle(timeout))
+
+    async def close(self) -> None:
+        """Wait for open transactions, then close. Closing twice does nothing."""
+        await self._workers.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *failure: object) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<Async{repr(self._store).removeprefix('<')}"
+
+
+def _close_unwanted(opening: asyncio.Future[Store]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
+
+
+class _Opening:
+    """A store that is being opened: ``await`` it, or enter it with ``async with``."""
+
+    def __init__(self, open: Callable[[], Store]) -> None:
+        self._open = open
+        self._store: AsyncStore | None = None
+
+    def __await__(self) -> Generator[Any, None, AsyncStore]:
+        return self._opened().__await__()
+
+    async def __aenter__(self) -> AsyncStore:
+        self._store = await self._opened()
+        return self._store
+
+    async def __aexit__(self, *failure: object) -> None:
+        if self._store is not None:
+            await self._store.close()
+
+    async def _opened(self) -> AsyncStore:
+        opening = asyncio.get_running_loop().run_in_executor(None, self._open_here)
+        try:
+            return AsyncStore(await asyncio.shield(opening))
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_unwanted)
+            raise
+
+    def _open_here(self) -> Store:
+        store = self._open()
+        store._engine.release()  # this thread is not one of the store's own
+        return store
+
+
+def open_async_store(
+    url: str | None = None,
+    *,
+    home: str | Path | None = None,
+    readonly: bool | None = None,
+    host: Host | None = None,
+    clock: Clock | None = None,
+    settings: Settings | None = None,
+) -> _Opening:
+    """Open a store whose verbs are awaited; the arguments are those of :func:`wilk.open_store`.
+
+    ``async with wilk.open_async_store() as store:`` or ``store = await wilk.open_async_store()``.
+    """
+    return _Opening(
+        partial(open_store, url, home=home, readonly=readonly, host=host, clock=clock, settings=settings)
+    )

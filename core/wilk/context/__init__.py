@@ -1,0 +1,1 @@
+"""Context assembly: units that stay whole, packing under a budget, strategies, receipts."""

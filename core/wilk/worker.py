@@ -1,0 +1,114 @@
+"""Work off the caller's path: one thread per store, started when there is something to do."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+
+from wilk.errors import Closed
+
+logger = logging.getLogger("wilk.worker")
+
+
+class Worker:
+    """Runs jobs one after another, on a thread that ends when nothing is left to do.
+
+    A job that fails is logged; whoever submits it sees to it that nothing is lost by that.
+    ``release`` closes what the thread holds of the store, when it ends.
+    """
+
+    def __init__(self, release: Callable[[], None]) -> None:
+        self._release = release
+        self._begin()
+
+    def _begin(self) -> None:
+        self._process = os.getpid()
+        self._change = threading.Condition()
+        self._jobs: dict[str, Callable[[], object]] = {}
+        self._repeated: dict[str, tuple[float, float, Callable[[], object]]] = {}
+        self._running = False
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+
+    def submit(self, key: str, job: Callable[[], object]) -> None:
+        """Run a job soon. One that waits under the same key already is replaced by it."""
+        self._here()
+        with self._change:
+            if self._stopping:
+                raise Closed("the store is closing; nothing new is begun")
+            self._jobs[key] = job
+            self._wake()
+
+    def repeat(self, key: str, seconds: float, job: Callable[[], object]) -> None:
+        """Run a job every so many seconds, the first time after that time, until the store closes."""
+        self._here()
+        with self._change:
+            self._repeated[key] = (time.monotonic() + seconds, seconds, job)
+            self._wake()
+
+    def settle(self, timeout: float = 60.0) -> bool:
+        """Wait until every submitted job is done; False if that takes longer than ``timeout`` seconds."""
+        with self._change:
+            return self._change.wait_for(lambda: not self._jobs and not self._running, timeout)
+
+    def stop(self) -> None:
+        """Finish what was submitted, then end the thread."""
+        if self._process != os.getpid():
+            return
+        with self._change:
+            self._stopping = True
+            self._repeated.clear()
+            self._change.notify_all()
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
+
+    def _here(self) -> None:
+        """In a forked child the thread is not there, and its jobs are the parent's."""
+        if self._process != os.getpid():
+            self._begin()
+
+    def _wake(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="wilk-worker", daemon=True)
+            self._thread.start()
+        self._change.notify_all()
+
+    def _run(self) -> None:
+        try:
+            while (job := self._next()) is not None:
+                key, call = job
+                try:
+                    call()
+                except Exception as error:
+                    logger.error("%s failed, and is tried again when there is reason to: %s", key, error)
+                    logger.debug("%s", key, exc_info=error)
+                finally:
+                    with self._change:
+                        self._running = False
+                        self._change.notify_all()
+        finally:
+            self._release()
+
+    def _next(self) -> tuple[str, Callable[[], object]] | None:
+        """The next job; None when there is none left and none to come."""
+        with self._change:
+            while True:
+                if self._jobs:
+                    key = next(iter(self._jobs))
+                    self._running = True
+                    return key, self._jobs.pop(key)
+                if not self._repeated:
+                    self._thread = None
+                    return None
+                key = min(self._repeated, key=lambda name: self._repeated[name][0])
+                due, seconds, job = self._repeated[key]
+                wait = due - time.monotonic()
+                if wait <= 0:
+                    self._repeated[key] = (time.monotonic() + seconds, seconds, job)
+                    self._running = True
+                    return key, job
+                self._change.wait(wait)
