@@ -31,6 +31,7 @@ class Worker:
         self._repeated: dict[str, tuple[float, float, Callable[[], object]]] = {}
         self._running = False
         self._stopping = False
+        self._idle = True
         self._thread: threading.Thread | None = None
 
     def submit(self, key: str, job: Callable[[], object]) -> None:
@@ -72,7 +73,8 @@ class Worker:
             self._begin()
 
     def _wake(self) -> None:
-        if self._thread is None:
+        if self._idle:
+            self._idle = False
             self._thread = threading.Thread(target=self._run, name="wilk-worker", daemon=True)
             self._thread.start()
         self._change.notify_all()
@@ -102,7 +104,7 @@ class Worker:
                     self._running = True
                     return key, self._jobs.pop(key)
                 if not self._repeated:
-                    self._thread = None
+                    self._idle = True
                     return None
                 key = min(self._repeated, key=lambda name: self._repeated[name][0])
                 due, seconds, job = self._repeated[key]

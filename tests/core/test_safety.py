@@ -223,7 +223,10 @@ class TestInjection:
         assert store.groups.get(text) == group
         assert store.groups.of(text) == [member]
         assert store.sessions.get(text) == session._replace(
-            last_sequence=1, message_count=1, updated_at=store.sessions.get(text).updated_at
+            last_sequence=1,
+            message_count=1,
+            token_count=message.tokens,
+            updated_at=store.sessions.get(text).updated_at,
         )
         assert store.messages.last(text) == [message]
         assert store.messages.append(text, text, text, parts=[text], key=text) == message

@@ -6,6 +6,7 @@ import gc
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -411,6 +412,40 @@ class TestTwoStores:
         two.users.save("u", name="A")
         one.users.save("v", name="B")
         assert [record.id for _, _, record in heard.heard] == ["v"]
+
+
+class TestSnapshots:
+    def test_show_one_state_while_others_write(self, store: wilk.Store, session: str, home: Path) -> None:
+        with store._engine.snapshot():
+            assert store.messages.count(session) == 0
+            with wilk.open_store(home=home) as other:
+                other.messages.append(session, "user", "new")
+            assert store.messages.count(session) == 0
+        assert store.messages.count(session) == 1
+
+    def test_inside_a_transaction_are_that_transaction(self, store: wilk.Store, session: str) -> None:
+        with store.transaction():
+            store.messages.append(session, "user", "new")
+            with store._engine.snapshot():
+                assert store.messages.count(session) == 1
+
+    def test_end_after_an_error(self, store: wilk.Store, session: str) -> None:
+        with pytest.raises(ZeroDivisionError), store._engine.snapshot():
+            store.messages.count(session)
+            raise ZeroDivisionError
+        store.messages.append(session, "user", "new")
+        assert store.messages.count(session) == 1
+
+    def test_of_one_shared_connection_keep_other_threads_out(self) -> None:
+        with wilk.open_store("sqlite:///:memory:") as store:
+            session = store.sessions.create().id
+            writer = threading.Thread(target=lambda: store.messages.append(session, "user", "new"))
+            with store._engine.snapshot():
+                writer.start()
+                time.sleep(0.05)
+                assert store.messages.count(session) == 0
+            writer.join()
+            assert store.messages.count(session) == 1
 
 
 class TestBusy:

@@ -1,0 +1,182 @@
+"""Killed at every commit and every write to a file, nothing is lost and nothing is doubled."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import wilk
+from wilk import codec
+from wilk.services.archiver import COMPACTED
+
+SCRIPT = Path(__file__).with_name("crashing.py")
+WORKS = ("compact", "uncompact", "remove", "restore", "retention")
+Rows = dict[tuple[str, str], dict[str, Any]]
+
+# A session's own counts and times follow what happens to its messages.
+_FOLLOWING = {"token_count", "message_count", "updated_at"}
+_KINDS = {"session": "sessions", "message": "messages", "tool_call": "tool_calls", "pin": "pins",
+          "summary": "summaries", "manifest": "manifests"}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=["table", "jsonl"])
+def template(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A home folder per work, as it is just before the work is done."""
+    folder = tmp_path_factory.mktemp(f"crashes-{request.param}")
+    home = folder / "home"
+    home.mkdir()
+    (home / "config.yaml").write_text(f"archive: {request.param}\ncompaction: manual\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        patch.setenv("WILK_DISABLED_PLUGINS", "wilk-audit,wilk-tokens,wilk-keywords,wilk-openai")
+        past = [0]
+        month_ago = wilk.Clock(lambda: wilk.Clock().now() - past[0])
+        with wilk.open_store(home=home, clock=month_ago) as store:
+            past[0] = timedelta(days=30) // timedelta(microseconds=1)
+            _talk(store, store.sessions.create(id="old").id)
+            past[0] = 0
+            _talk(store, store.sessions.create(id="talk", saved=True).id)
+            store.sessions.create(id="other", saved=True)
+        homes = {"compact": home, "remove": home, "retention": home}
+        for work, done in (("uncompact", "compact"), ("restore", "remove")):
+            homes[work] = folder / work
+            shutil.copytree(home, homes[work])
+            _run(homes[work], done, 0)
+    return homes
+
+
+def _talk(store: wilk.Store, session: str) -> None:
+    """A session with everything that a session can have."""
+    store.messages.append(session, "system", "You are a wolf.")
+    for number in range(20):
+        asked = store.messages.append(session, "user", f"What is number {number}? I want to know it all.")
+        store.pins.add(session, f"pin {number}", source=asked.id) if number % 7 == 0 else None
+        call = store.tool_calls.start(session, "count", {"n": number}, message=asked.id)
+        store.tool_calls.finish(call.id, result=number)
+        store.messages.append(
+            session, "assistant", f"The solution is {number}, because I counted to {number}."
+        )
+    store.contexts.build(session, manifest=True)
+
+
+def _run(home: Path, work: str, boundary: int) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(SCRIPT), str(home), work, str(boundary)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def live(home: Path) -> Rows:
+    """The rows that lie in their tables, by kind and id."""
+    found: Rows = {}
+    with closing(sqlite3.connect(home / "wilk.db")) as connection:
+        connection.row_factory = sqlite3.Row
+        for kind, table in _KINDS.items():
+            for row in connection.execute(f"SELECT * FROM {table}"):
+                found[kind, row["id"]] = _comparable(kind, dict(row))
+    return found
+
+
+@contextmanager
+def opened(home: Path) -> Iterator[wilk.Store]:
+    with wilk.open_store(home=home) as store:
+        yield store
+
+
+def archived(home: Path) -> list[tuple[tuple[str, str], dict[str, Any]]]:
+    """The rows that lie in the archive and are not back in their tables."""
+    with opened(home) as store:
+        entries = store.archive.list(limit=100_000)
+        return [
+            ((entry.kind, entry.record_id), _comparable(entry.kind, dict(entry.data)))
+            for entry in entries
+            if entry.restored_at is None
+        ]
+
+
+def _comparable(kind: str, row: dict[str, Any]) -> dict[str, Any]:
+    left_out = _FOLLOWING if kind == "session" else {"pk"}
+    return {name: value for name, value in row.items() if name not in left_out}
+
+
+def check_sound(home: Path) -> None:
+    """What a doctor would look at: the file, its references, the counts, the ranges of summaries."""
+    with closing(sqlite3.connect(home / "wilk.db")) as connection:
+        ask = connection.execute
+        assert ask("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert ask("PRAGMA foreign_key_check").fetchall() == []
+        for session, count, tokens in ask("SELECT id, message_count, token_count FROM sessions").fetchall():
+            rows, held = ask(
+                "SELECT count(*), coalesce(sum(tokens), 0) FROM messages WHERE session_id = ?", (session,)
+            ).fetchone()
+            (compacted,) = ask(
+                "SELECT count(*) FROM archive WHERE session_id = ? AND kind = 'message' AND reason = ? "
+                "AND restored_at IS NULL",
+                (session, COMPACTED),
+            ).fetchone()
+            assert (count, tokens) == (rows + compacted, held), session
+            ranges = ask(
+                "SELECT first_sequence, last_sequence FROM summaries WHERE session_id = ? ORDER BY 1",
+                (session,),
+            ).fetchall()
+            assert all(one[1] + 1 == other[0] for one, other in pairwise(ranges))
+        # The full-text index answers for exactly the rows that are there.
+        ask("INSERT INTO messages_fts(messages_fts, rank) VALUES ('integrity-check', 1)")
+    with opened(home) as store:
+        for session in store.sessions.list():
+            sequences = [message.sequence for message in store.messages.page(session.id, limit=1000)]
+            assert sequences == list(range(1, session.last_sequence + 1))
+
+
+def check_nothing_lost_or_doubled(home: Path, before: Rows) -> None:
+    there = live(home)
+    gone = archived(home)
+    assert len({key for key, _ in gone}) == len(gone), "a row lies in the archive twice"
+    assert not there.keys() & {key for key, _ in gone}, "a row lies in its table and in the archive"
+    kept = there | dict(gone)
+    assert before.keys() <= kept.keys(), "rows are lost"
+    for key, row in before.items():
+        if key[0] != "summary":
+            assert codec.canonical(kept[key]) == codec.canonical(row), key
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("work", WORKS)
+def test_killed_at_every_boundary(work: str, template: dict[str, Path], tmp_path: Path) -> None:
+    start = template[work]
+    before = live(start) | dict(archived(start))
+    whole = tmp_path / "whole"
+    shutil.copytree(start, whole)
+    done = _run(whole, work, 0)
+    assert done.returncode == 0, done.stderr
+    boundaries = int(done.stdout)
+    assert boundaries >= 2
+    expected = live(whole).keys()
+    for boundary in range(1, boundaries + 1):
+        home = tmp_path / f"at {boundary}"
+        shutil.copytree(start, home)
+        killed = _run(home, work, boundary)
+        assert killed.returncode == -signal.SIGKILL, f"boundary {boundary}: {killed.stderr}"
+        check_sound(home)
+        check_nothing_lost_or_doubled(home, before)
+        again = _run(home, work, 0)
+        assert again.returncode == 0, f"after boundary {boundary}: {again.stderr}"
+        check_sound(home)
+        check_nothing_lost_or_doubled(home, before)
+        assert {key for key in live(home) if key[0] != "summary"} == {
+            key for key in expected if key[0] != "summary"
+        }
+        shutil.rmtree(home)
