@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.measuring import Report
 
-HEADINGS = ("startup", "append", "bulk", "last", "open", "processes", "sync", "watch")
+HEADINGS = ("startup", "append", "bulk", "last", "context", "open", "processes", "sync", "watch")
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("wilk", "peewee", "PyYAML", "openai-agents", "langgraph-checkpoint-sqlite", "llm")
 
@@ -65,7 +65,7 @@ def main() -> None:
 
 def _run(heading: str, *, quick: bool) -> Report:
     more: dict[str, Any] = {}
-    if heading == "open":
+    if heading in ("open", "context"):
         RESULTS.mkdir(exist_ok=True)
         more["kept"] = RESULTS  # the store of a million messages is made once
     with tempfile.TemporaryDirectory(prefix=f"wilk-{heading}-") as folder:

@@ -19,8 +19,7 @@ def measure(folder: Path, *, quick: bool = False, kept: Path | None = None) -> R
     count, rounds = (100_000, 21) if quick else (1_000_000, 51)
     empty = folder / "empty.db"
     new_database(empty)
-    full = (kept or folder) / f"full-{count}-{_schema(empty):08x}.db"
-    size = _fill(full, count)
+    full, size = full_store(kept or folder, folder, count)
     times = 5
     samples = interleaved(
         {
@@ -36,6 +35,14 @@ def measure(folder: Path, *, quick: bool = False, kept: Path | None = None) -> R
     report.figure(f"a store of {count:,} messages", samples["full"], "ms")
     report.compare("full ÷ empty", samples["full"], samples["empty"], at_most=1.2)
     return report
+
+
+def full_store(kept: Path, folder: Path, count: int) -> tuple[Path, float]:
+    """The store of ``count`` messages in ``kept``, made if it is not there; and its size in MiB."""
+    sample = folder / "schema.db"
+    new_database(sample)
+    full = kept / f"full-{count}-{_schema(sample):08x}.db"
+    return full, _fill(full, count)
 
 
 def _open(file: Path) -> None:

@@ -56,7 +56,7 @@ def _set_apart(patch: pytest.MonkeyPatch, folder: Path) -> None:
     patch.setenv("WILK_HOME", str(folder / "home"))
     patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
     # What is installed beside wilk must not change what these tests see; tests/plugins says otherwise.
-    patch.setenv("WILK_DISABLED_PLUGINS", "wilk-audit,wilk-tokens")
+    patch.setenv("WILK_DISABLED_PLUGINS", "wilk-audit,wilk-keywords,wilk-openai,wilk-tokens")
 
 
 @pytest.fixture(autouse=True)

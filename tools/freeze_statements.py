@@ -12,6 +12,7 @@ from pathlib import Path
 
 import wilk
 from wilk.definitions.tables import Files
+from wilk.services.context_reading import STATEMENTS
 
 FILE = Path(wilk.__file__).parent / "backends" / "sqlite_statements.json"
 
@@ -32,11 +33,31 @@ def compiled() -> str:
         store.sessions.get(session)
         store.tool_calls.list(session)
         store.sessions.list()
+        store.pins.list(session)
+        with suppress(wilk.NotFound):
+            store.pins.list("x", type="auto")
+        store.pins.find("x")
+        store.blocks.find("x")
+        store.blocks.for_session(session)
+        store.facts.find("x")
         for people in (store.users, store.groups):
             people.list()
             people.find("x")
         store.archive.list()
+        store.archive.statistics()
+        store._outbox._waiting(0)
+        with suppress(wilk.NotFound):
+            store.archive.get(0)
         store.sessions.recent()
+        for kept in (store.documents, store.memories, store.state):
+            kept.find("x")
+        store.documents.ids()
+        store.raw_messages.list("x")
+        store.raw_messages.list("x", limit=1)
+        store.chunks.list("x")
+        store.chunks.info("x")
+        store.reasoning.recent("x")
+        store.reasoning.recent("x", 1)
         for records in (store.agents, store.prompts, store.personas, store.presets):
             records.list()
             records.find("x")
@@ -44,6 +65,20 @@ def compiled() -> str:
                 records.history("x")
         store.definitions.find("mcp-servers")
         store.definitions.list("mcp-servers")
+        store.summaries.list(session)
+        store.summaries.find("x")
+        store.memory.status(session)
+        store.messages.extend(session, [{"role": "user", "text": "hello"}] * 3)
+        store.memory.compact(session, keep_messages=1)
+        store.messages.page(session)
+        store.messages.page(session, before=2)
+        store.messages.get(message.id)
+        store.contexts.build(session)
+        for name, build in STATEMENTS.items():
+            engine.statement(name, build)
+        store.contexts.manifests(session)
+        with suppress(wilk.NotFound):
+            store.contexts.manifest("x")
         files = Files(engine)
         files.states()
         files.broken()

@@ -66,6 +66,13 @@ def content_hash(value: Any) -> str:
     return sha256(canonical(value)).hexdigest()
 
 
+def text_hash(text: str) -> str:
+    """SHA-256 of an encoded text, in hexadecimal: it tells the orders of keys apart too."""
+    from hashlib import sha256
+
+    return sha256(text.encode()).hexdigest()
+
+
 def pretty(value: Any) -> str:
     """Encode for people and pipes: indented, UTF-8. Dates and tuples are written as JSON has them.
 

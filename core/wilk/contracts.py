@@ -108,11 +108,18 @@ class Tokenizer:
 class ArchiveStorage(Protocol):
     """Keeps archived rows outside of the database. Several processes may use one at once."""
 
-    def append(self, entries: Sequence[tuple[int, bytes]]) -> Sequence[str]:
-        """Keep each entry, a number and one JSON object, for good, and return where each lies.
+    def exclusive(self) -> AbstractContextManager[None]:
+        """Keep other threads and processes from appending while the block runs; raises Busy.
 
-        It must outlive a power cut when this returns. A number that is kept already keeps its
-        first place: after a crash the same entries come again. Numbers come in rising order.
+        Rows are looked up, appended and noted in the table within one such block.
+        """
+
+    def append(self, entries: Sequence[tuple[int, bytes]]) -> Sequence[str]:
+        """Keep each entry, a number and one line of JSON, for good, and return where each lies.
+
+        It must outlive a power cut when this returns. After a crash, or an error, the entries that
+        were appended last may come again: those that lie there already, byte for byte, keep
+        their place. A number alone says nothing: a database that was set back gives it anew.
         """
 
     def read(self, places: Sequence[str]) -> Sequence[bytes]:
@@ -128,8 +135,9 @@ class Archive:
     setting ``archive``.
 
     ``open(settings)`` gives an :class:`ArchiveStorage`, or None to leave rows in the table
-    ``archive``. A row goes into that table in the transaction that deletes it, whatever the place;
-    it is handed over once that is committed, so that a crash in between loses nothing.
+    ``archive``. A row goes into that table in the transaction that deletes it, whatever the archive;
+    it is handed over once that is committed, so that a crash in between loses nothing. Entries keep
+    the name of their archive: it is opened to read them when the setting names another by then.
     """
 
     name: str

@@ -12,7 +12,7 @@ import os
 import re
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -44,11 +44,12 @@ class _Local(threading.local):
     """One thread's place in the seam: how deep it is, and what waits for its commit."""
 
     depth = 0
+    reading = False
     undone = False
     token: Any = None
 
     def __init__(self) -> None:
-        self.after: list[Callable[[], None]] = []
+        self.after: list[Callable[[], object]] = []
 
 
 class Engine:
@@ -98,7 +99,7 @@ class Engine:
         """Whether the calling thread is inside :meth:`transaction`."""
         return self._local.depth > 0
 
-    def after_commit(self, action: Callable[[], None]) -> None:
+    def after_commit(self, action: Callable[[], object]) -> None:
         """Run ``action`` once the outermost transaction has committed; at once outside of one.
 
         It is forgotten when the transaction, or the savepoint that it was given in, is rolled
@@ -142,6 +143,25 @@ class Engine:
                         return
             finally:
                 cursor.close()
+
+    def walk(
+        self, name: str, build: Callable[[], Any], parameters: Sequence[Any]
+    ) -> Generator[tuple[Any, ...], None, None]:
+        """Run the compiled form of a query, and read its rows one by one as they are asked for.
+
+        Within :meth:`snapshot` or a transaction; close it before their end.
+        """
+        with self._guard:
+            cursor = self._cursor(self.statement(name, build).sql, parameters)
+        try:
+            while True:
+                with self._guard:
+                    row = cursor.fetchone()
+                if row is None:
+                    return
+                yield row
+        finally:
+            cursor.close()
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
         """Run SQL and fetch all that it gives. Driver errors come back as wilk's, with cause."""
@@ -201,7 +221,8 @@ class Engine:
 
         The block must not write.
         """
-        return nullcontext() if self._local.depth else _Snapshot(self)
+        local = self._local
+        return nullcontext() if local.depth or local.reading else _Snapshot(self)
 
     def _cursor(self, sql: str, parameters: Sequence[Any]) -> Any:
         if self._closed:
@@ -392,8 +413,10 @@ class _Snapshot:
         except BaseException:
             self._engine._turn.__exit__(None, None, None)
             raise
+        self._engine._local.reading = True
 
     def __exit__(self, *failure: object) -> None:
+        self._engine._local.reading = False
         try:
             self._engine.execute("ROLLBACK")
         finally:
@@ -423,7 +446,7 @@ class _Reading:
         self._engine._turn.__exit__(None, None, None)
 
 
-def _run_all(actions: Sequence[Callable[[], None]]) -> None:
+def _run_all(actions: Sequence[Callable[[], object]]) -> None:
     """Run every action, and raise the first error at the end: the commit that they wait for stands,
     and what one of them could not do is no reason for the others not to happen."""
     failures = []

@@ -5,7 +5,7 @@
     WilkError
     ├── NotFound             no record of that kind has that id
     ├── Conflict             the name, key or state is taken; nothing was written
-    │   └── Protected        the record may not be removed as things stand
+    │   └── Protected        the record may not be changed or removed as things stand
     ├── Invalid              a value is not one that the field takes
     │   ├── InvalidDefinition  a definition file does not hold what its kind asks for
     │   ├── NotStorable      a value cannot be kept as JSON without loss
@@ -43,7 +43,7 @@ class Conflict(WilkError):
 
 
 class Protected(Conflict):
-    """The record may not be removed as things stand."""
+    """The record may not be changed or removed as things stand."""
 
 
 class Invalid(WilkError):

@@ -45,17 +45,29 @@ class Events:
         if self._host.listens("after_delete"):
             self._engine.after_commit(lambda: self._host.after_delete(self.store, kind, record))
 
-    def archived(self, kind: str, reason: str, counts: Mapping[str, int]) -> None:
+    def archived(self, kind: str, reason: str, counts: Mapping[str, int], batch: str) -> None:
         """Tell, after the commit, that rows went into the archive."""
         if self._host.listens("after_archive"):
             self._engine.after_commit(
-                lambda: self._host.after_archive(self.store, kind, reason, dict(counts))
+                lambda: self._host.after_archive(self.store, kind, reason, dict(counts), batch)
+            )
+
+    def restored(self, entries: Sequence[int], counts: Mapping[str, int]) -> None:
+        """Tell, after the commit, that archived rows are back in their tables."""
+        if self._host.listens("after_restore"):
+            self._engine.after_commit(
+                lambda: self._host.after_restore(self.store, tuple(entries), dict(counts))
             )
 
     def context_built(self, context: Context) -> None:
         """Tell that a context was built; after the commit, if its manifest is kept."""
         if self._host.listens("context_built"):
             self._engine.after_commit(lambda: self._host.context_built(self.store, context))
+
+    @property
+    def watch_scores(self) -> bool:
+        """Whether any plugin scores messages: hot verbs ask once, not for every message."""
+        return self._host.listens("score_importance")
 
     def scored(self, role: str, text: str, score: float) -> float:
         """The importance of a message: a plugin's, or the ``score`` of the default table."""
@@ -64,11 +76,11 @@ class Events:
         found = self._host.score_importance(self.store, role, text, score)
         return score if found is None else found
 
-    def summarized(self, messages: Sequence[Message]) -> str | None:
+    def summarized(self, messages: Sequence[Message], longest: int) -> str | None:
         """A plugin's summary of messages, or None when no plugin makes one."""
         if not self._host.listens("summarize"):
             return None
-        return self._host.summarize(self.store, messages)
+        return self._host.summarize(self.store, messages, longest)
 
     def synced(self, change: Change) -> None:
         """Tell, after the commit, that a definition file was taken over."""

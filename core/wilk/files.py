@@ -69,10 +69,11 @@ def write_atomic(path: Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
-def _sync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
+    """Bring the names in a folder to the disk."""
     if os.name != "nt":  # Windows has no handle on a folder that could be synced
         handle = os.open(path, os.O_RDONLY)
         try:

@@ -91,8 +91,13 @@ def after_delete(store: Store, kind: str, record: Any) -> None:
 
 
 @hookspec
-def after_archive(store: Store, kind: str, reason: str, counts: Mapping[str, int]) -> None:
-    """Rows went into the archive, ``counts`` by kind, and the transaction has been committed."""
+def after_archive(store: Store, kind: str, reason: str, counts: Mapping[str, int], batch: str) -> None:
+    """Rows went into the archive as one batch, ``counts`` by kind; the transaction has been committed."""
+
+
+@hookspec
+def after_restore(store: Store, entries: Sequence[int], counts: Mapping[str, int]) -> None:
+    """Rows came back out of the archive, ``counts`` by kind, and the transaction has been committed."""
 
 
 # -- memory: choices are the first answer that is not None; without one wilk uses its own --
@@ -104,8 +109,9 @@ def score_importance(store: Store, role: str, text: str, score: float) -> float 
 
 
 @hookspec
-def summarize(store: Store, messages: Sequence[Message]) -> str | None:
-    """Summarize raw messages of one session; an answer that fails the checks is not used."""
+def summarize(store: Store, messages: Sequence[Message], longest: int) -> str | None:
+    """Summarize raw messages of one session in at most ``longest`` characters; an answer that fails the
+    checks is not used."""
 
 
 @hookspec

@@ -230,8 +230,13 @@ class Host:
     def after_delete(self, store: Store, kind: str, record: Any) -> None:
         self._tell("after_delete", store=store, kind=kind, record=record)
 
-    def after_archive(self, store: Store, kind: str, reason: str, counts: Mapping[str, int]) -> None:
-        self._tell("after_archive", store=store, kind=kind, reason=reason, counts=counts)
+    def after_archive(
+        self, store: Store, kind: str, reason: str, counts: Mapping[str, int], batch: str
+    ) -> None:
+        self._tell("after_archive", store=store, kind=kind, reason=reason, counts=counts, batch=batch)
+
+    def after_restore(self, store: Store, entries: Sequence[int], counts: Mapping[str, int]) -> None:
+        self._tell("after_restore", store=store, entries=entries, counts=counts)
 
     def context_built(self, store: Store, context: Context) -> None:
         self._tell("context_built", store=store, context=context)
@@ -250,8 +255,10 @@ class Host:
         )
         return None if found is None else float(found)
 
-    def summarize(self, store: Store, messages: Sequence[Message]) -> str | None:
-        found: str | None = self._first("summarize", _is_text, store=store, messages=messages)
+    def summarize(self, store: Store, messages: Sequence[Message], longest: int) -> str | None:
+        found: str | None = self._first(
+            "summarize", _is_text, store=store, messages=messages, longest=longest
+        )
         return found
 
     def _first(self, hook: str, sound: Callable[[Any], bool], **arguments: Any) -> Any:
@@ -361,7 +368,8 @@ class Host:
         )
 
     def _missing(self, hook: str, name: str) -> str:
-        what = _OFFERED[hook][1].replace("_", " ").removesuffix("s")
+        what = _OFFERED[hook][1].replace("_", " ")
+        what = what.removesuffix("ies") + "y" if what.endswith("ies") else what.removesuffix("s")
         known = sorted({offer.name for _, offers in self._yields(hook) for offer in offers})
         text = f"no plugin offers the {what} {name!r}; there is {', '.join(known) or 'none'}"
         for plugin in self._plugins:

@@ -8,8 +8,6 @@ import threading
 import time
 from collections.abc import Callable
 
-from wilk.errors import Closed
-
 logger = logging.getLogger("wilk.worker")
 
 
@@ -34,14 +32,19 @@ class Worker:
         self._idle = True
         self._thread: threading.Thread | None = None
 
-    def submit(self, key: str, job: Callable[[], object]) -> None:
-        """Run a job soon. One that waits under the same key already is replaced by it."""
+    def submit(self, key: str, job: Callable[[], object]) -> bool:
+        """Run a job soon. One that waits under the same key already is replaced by it.
+
+        Returns False while the store closes: nothing new is begun then, and what a job would have
+        done is due again when the store is next used.
+        """
         self._here()
         with self._change:
             if self._stopping:
-                raise Closed("the store is closing; nothing new is begun")
+                return False
             self._jobs[key] = job
             self._wake()
+            return True
 
     def repeat(self, key: str, seconds: float, job: Callable[[], object]) -> None:
         """Run a job every so many seconds, the first time after that time, until the store closes."""
@@ -49,6 +52,13 @@ class Worker:
         with self._change:
             self._repeated[key] = (time.monotonic() + seconds, seconds, job)
             self._wake()
+
+    def cancel(self, key: str) -> None:
+        """Do not repeat a job any more; one that runs just then ends as it would."""
+        self._here()
+        with self._change:
+            self._repeated.pop(key, None)
+            self._change.notify_all()
 
     def settle(self, timeout: float = 60.0) -> bool:
         """Wait until every submitted job is done; False if that takes longer than ``timeout`` seconds."""

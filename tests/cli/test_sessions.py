@@ -128,7 +128,8 @@ def test_remove_archives_and_says_so(good: Run, talk: str) -> None:
     assert "archive" in good("sessions", "remove", talk, "--yes", "--reason", "tidy").out
     assert good("sessions", "list", "--json").json == []
     assert {entry["kind"] for entry in good("archive", "list", "--json").json} == {"session", "message"}
-    assert good("archive", "statistics", "--json").json["tidy"] == {"message": 3, "session": 1}
+    counts = {one["kind"]: one["records"] for one in good("archive", "stats", "--json").json}
+    assert counts == {"message": 3, "session": 1}
 
 
 def test_remove_asks_where_it_can_and_refuses_where_it_cannot(wilk: Run, good: Run, talk: str) -> None:

@@ -1,6 +1,6 @@
 """A process that does one thing and kills itself on the way: ``python crashing.py HOME WORK BOUNDARY``.
 
-Boundaries are counted from 1: just before each commit, just after it (before what follows a commit),
+Boundaries are counted from 1: just before each commit, just after it (before and after what follows it),
 and just before and after each time a file is made safe on the disk. At boundary 0 it is not killed,
 and tells how many boundaries it came by.
 """
@@ -32,9 +32,12 @@ def _watch() -> None:
     leave, run_all, fsync = engine.Transaction.__exit__, engine._run_all, os.fsync
 
     def leaving(transaction: engine.Transaction, kind: Any, error: Any, trace: Any) -> None:
-        if error is None and transaction._engine._local.depth == 1:
+        outermost = error is None and transaction._engine._local.depth == 1
+        if outermost:
             _boundary()
         leave(transaction, kind, error, trace)
+        if outermost:
+            _boundary()
 
     def running(actions: Any) -> None:
         _boundary()

@@ -681,10 +681,15 @@ class TestClosing:
 
 
 NOUNS = ("agents", "prompts", "personas", "presets", "definitions", "users", "groups", "sessions", "messages",
-         "tool_calls", "archive")  # fmt: skip
+         "tool_calls", "summaries", "memory", "pins", "blocks", "facts", "contexts", "archive", "retention",
+         "documents", "raw_messages", "chunks", "memories", "reasoning", "state",
+         "interactions", "patterns", "feedback", "preferences", "world_models", "consolidation")  # fmt: skip
 
-WRITING = {"add", "append", "create", "drop", "extend", "finish", "fork", "make_default", "remove", "save",
-           "start", "update", "use"}  # fmt: skip
+WRITING = {"add", "append", "build", "clear", "compact", "correct", "create", "divide", "drop", "extend", "finish", "flush", "fork",
+           "link", "make_default", "remove", "replace", "rescore", "retract", "save", "save_info",
+           "save_sequence", "set", "start", "uncompact", "update", "use",
+           "act", "archive", "deactivate", "mark_applied", "merge", "observe", "observe_relation", "promote",
+           "put_entity", "restore", "run", "snapshot", "stop"}  # fmt: skip
 
 
 def verbs(noun: type) -> dict[str, Any]:

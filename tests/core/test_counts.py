@@ -138,6 +138,67 @@ class TestReading:
         assert read == "usage" or "TEMP B-TREE" not in plan
 
 
+class TestCompacted:
+    """A session of forty messages, of which thirty lie in the archive."""
+
+    @pytest.fixture
+    def compacted(self, store: wilk.Store, session: str) -> str:
+        store.messages.extend(session, [{"role": "user", "text": "text", "key": str(n)} for n in range(40)])
+        assert store.memory.compact(session, keep_messages=10)
+        return session
+
+    @pytest.mark.parametrize(
+        "read",
+        [
+            lambda messages, session: messages.last(session, 10),
+            lambda messages, session: messages.page(session, after=30),
+            lambda messages, session: messages.page(session, before=36, limit=5),
+            lambda messages, session: messages.count(session),
+        ],
+        ids=["last", "after", "before", "count"],
+    )
+    def test_reading_what_is_live_is_one_statement(
+        self, store: wilk.Store, compacted: str, trace: Trace, read: Callable[[Any, str], Any]
+    ) -> None:
+        ran = trace(store)
+        read(store.messages, compacted)
+        assert len(verbs_of(ran)) == 1
+
+    def test_appending_costs_what_it_costs_elsewhere(
+        self, store: wilk.Store, compacted: str, trace: Trace
+    ) -> None:
+        store.messages.append(compacted, "user", "warm up")
+        ran = trace(store)
+        store.messages.append(compacted, "user", "hello", key="new")
+        assert len(verbs_of(ran)) == 5
+
+    def test_what_is_due_costs_the_appender_no_statement(self, store: wilk.Store, trace: Trace) -> None:
+        session = store.sessions.create(max_tokens=1).id
+        store.messages.append(session, "user", "warm up")
+        ran = trace(store)
+        store.messages.append(session, "user", "hello to everybody")
+        assert len(verbs_of(ran)) == 4
+
+    @pytest.mark.parametrize("read", ["last", "after", "before", "find", "by key"])
+    def test_reading_the_archive_uses_an_index(
+        self, store: wilk.Store, compacted: str, trace: Trace, read: str
+    ) -> None:
+        id = store.messages.page(compacted)[3].id
+        ran = trace(store)
+        if read == "find":
+            store.messages.find(id)
+        elif read == "by key":
+            store.messages.append(compacted, "user", "text", key="3")
+        elif read == "last":
+            store.messages.last(compacted, 20)
+        else:
+            store.messages.page(compacted, **{read: 5})
+        query = next(line for line in ran if line.startswith("SELECT") and '"archive"' in line)
+        plan = " ".join(row[3] for row in store._engine.execute(f"EXPLAIN QUERY PLAN {query}"))
+        assert "SCAN" not in plan
+        assert "TEMP B-TREE FOR ORDER BY" not in plan
+
+
 class TestOpening:
     def ran(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         """Every statement that opening runs, on whatever connection."""

@@ -60,26 +60,27 @@ def rooms_used(name: str) -> set[str]:
     return {module.split(".")[1] for module in IMPORTS[name] if module.startswith("wilk.")}
 
 
-BOTTOM = {"clock", "codec", "errors"}
+BOTTOM = {"amounts", "clock", "codec", "errors"}
 # What a room may import of wilk, beyond itself. The CLI may use every room below it.
 MAY_USE = {
     "clock": set(),
     "errors": set(),
+    "amounts": {"errors"},
     "codec": {"errors"},
     "files": {"errors"},
     "models": {"clock", "codec"},
     "records": {"clock", "codec", "definitions"},  # an agent's permissions are read off its definition
     "contracts": set(),
     "hookspecs": set(),
-    "worker": {"errors"},
+    "worker": set(),
     "context": {"codec", "contracts", "errors", "hookspecs", "records"},
     "connections": {"contracts", "errors"},
     "engine": BOTTOM | {"connections", "models", "contracts"},
     "services": BOTTOM | {"models", "records", "engine", "events", "contracts", "definitions", "files",
                           "settings", "context", "worker", "archives"},
     "backends": {"contracts", "errors", "files", "hookspecs", "models", "settings"},
-    "archives": {"contracts", "errors", "files", "hookspecs", "settings", "codec"},
-    "adapters": BOTTOM | {"aio", "store", "services", "records"},
+    "archives": {"amounts", "contracts", "errors", "files", "hookspecs", "settings", "codec"},
+    "adapters": BOTTOM | {"aio", "store", "services", "records", "settings"},
     "migrations": {"contracts", "engine", "errors"},
     "store": BOTTOM | {"engine", "events", "host", "migrations", "services", "settings", "definitions",
                        "tokens", "records", "contracts", "models", "worker"},

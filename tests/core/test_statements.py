@@ -30,6 +30,9 @@ def test_those_kept_are_what_the_models_give() -> None:
         "messages.last('s')",
         "messages.page('s', before=2)",
         "messages.count('s')",
+        "pins.list('s')",
+        "blocks.list()",
+        "blocks.for_session('s')",
         "agents.list()",
         "agents.get('a')",
         "agents.history('a')",
@@ -37,6 +40,9 @@ def test_those_kept_are_what_the_models_give() -> None:
         "personas.list()",
         "presets.list()",
         "definitions.list('mcp-servers')",
+        "contexts.build('s')",
+        "contexts.build('s', strategy='hybrid')",
+        "contexts.manifests('s')",
     ],
 )
 def test_reading_imports_no_peewee(home: Path, verb: str) -> None:

@@ -27,6 +27,8 @@ KINDS = {
     "register_models": "models",
     "register_tokenizers": "tokenizers",
     "register_commands": "commands",
+    "register_strategies": "strategies",
+    "register_archives": "archives",
 }
 _LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]+))?\)")
 _OF_THE_REPOSITORY = re.compile(r"`((?:\.ci|benchmarks|core|docs|examples|plugins|tests)/[\w./-]+)`")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-EXAMPLES = ("host-app", "hot-reload", "hook-extension", "backend-encrypted")
+EXAMPLES = ("host-app", "hot-reload", "hook-extension", "backend-encrypted", "connectome-component")
 
 
 class Environment:
@@ -74,6 +74,24 @@ def test_the_host_app_follows_its_agents_file(fresh: Environment, tmp_path: Path
     file = home / "agents" / "parrot" / "agent.yaml"
     file.write_text(file.read_text().replace("system: ", "system: Be loud. ", 1))
     assert "HELLO" in fresh.run(home, "wilk-chat", "--home", str(home), "hello")
+
+
+def test_the_connectome_component_goes_on_where_it_ended(fresh: Environment, tmp_path: Path) -> None:
+    file = tmp_path / "talk.db"
+    home = tmp_path / "home"
+    first = fresh.run(home, "wilk-component", "--db", str(file), "reviewer", "Why", "is", "it", "slow?")
+    assert first == "reviewer knows of 0 turns before: WHY IS IT SLOW?\n"
+    second = fresh.run(home, "wilk-component", "--db", str(file), "reviewer", "And", "now?")
+    assert second == "reviewer knows of 1 turns before: AND NOW?\n"
+    fresh.run(home, "wilk-component", "--db", str(file), "other", "hello")
+    url = f"sqlite:///{file}"
+    kept = json.loads(fresh.run(home, "wilk", "--url", url, "reasoning", "render", "reviewer", "--json"))
+    assert [message["content"] for message in kept if message["role"] == "user"] == [
+        "Why is it slow?",
+        "[shout gave WHY IS IT SLOW?]",
+        "And now?",
+        "[shout gave AND NOW?]",
+    ]
 
 
 def test_hot_reload_shows_each_good_save_and_names_the_fault_of_a_bad_one(

@@ -9,9 +9,27 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from wilk.aio.connectome import (
+    AsyncCacheEntries,
+    AsyncChunks,
+    AsyncDocuments,
+    AsyncMemories,
+    AsyncRawMessages,
+    AsyncReasoning,
+    AsyncState,
+)
 from wilk.aio.conversation import AsyncMessages, AsyncSessions, AsyncToolCalls
 from wilk.aio.definitions import AsyncAgents, AsyncDefinitions, AsyncPersonas, AsyncPresets, AsyncPrompts
-from wilk.aio.keeping import AsyncArchive
+from wilk.aio.keeping import AsyncArchive, AsyncRetention
+from wilk.aio.learning import (
+    AsyncConsolidation,
+    AsyncFeedback,
+    AsyncInteractions,
+    AsyncPatterns,
+    AsyncPreferences,
+    AsyncWorldModels,
+)
+from wilk.aio.memory import AsyncBlocks, AsyncContexts, AsyncFacts, AsyncMemory, AsyncPins, AsyncSummaries
 from wilk.aio.people import AsyncGroups, AsyncUsers
 from wilk.aio.workers import Workers
 from wilk.store import Store, open_store
@@ -40,7 +58,27 @@ class AsyncStore:
         self.sessions = AsyncSessions(workers, lambda: store.sessions)
         self.messages = AsyncMessages(workers, lambda: store.messages)
         self.tool_calls = AsyncToolCalls(workers, lambda: store.tool_calls)
+        self.pins = AsyncPins(workers, lambda: store.pins)
+        self.blocks = AsyncBlocks(workers, lambda: store.blocks)
+        self.facts = AsyncFacts(workers, lambda: store.facts)
+        self.contexts = AsyncContexts(workers, lambda: store.contexts)
+        self.documents = AsyncDocuments(workers, lambda: store.documents)
+        self.raw_messages = AsyncRawMessages(workers, lambda: store.raw_messages)
+        self.chunks = AsyncChunks(workers, lambda: store.chunks)
+        self.memories = AsyncMemories(workers, lambda: store.memories)
+        self.reasoning = AsyncReasoning(workers, lambda: store.reasoning)
+        self.state = AsyncState(workers, lambda: store.state)
+        self.interactions = AsyncInteractions(workers, lambda: store.interactions)
+        self.patterns = AsyncPatterns(workers, lambda: store.patterns)
+        self.feedback = AsyncFeedback(workers, lambda: store.feedback)
+        self.preferences = AsyncPreferences(workers, lambda: store.preferences)
+        self.world_models = AsyncWorldModels(workers, lambda: store.world_models)
+        self.consolidation = AsyncConsolidation(workers, lambda: store.consolidation)
+        self._cache_entries = AsyncCacheEntries(workers, lambda: store._cache_entries)
+        self.summaries = AsyncSummaries(workers, lambda: store.summaries)
+        self.memory = AsyncMemory(workers, lambda: store.memory)
         self.archive = AsyncArchive(workers, lambda: store.archive)
+        self.retention = AsyncRetention(workers, lambda: store.retention)
 
     @property
     def settings(self) -> Settings:

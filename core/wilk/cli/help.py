@@ -17,7 +17,25 @@ if TYPE_CHECKING:
 _GROUPS = {
     "Begin": ("init", "demo"),
     "Definitions": ("agents", "prompts", "personas", "presets", "definitions", "sync", "watch"),
-    "Conversations": ("sessions", "messages", "tool-calls", "users", "groups", "archive"),
+    "Conversations": ("sessions", "messages", "context", "tool-calls", "users", "groups"),
+    "Memory": (
+        "pins",
+        "blocks",
+        "facts",
+        "summaries",
+        "memory",
+        "documents",
+        "memories",
+        "reasoning",
+        "state",
+        "interactions",
+        "patterns",
+        "feedback",
+        "preferences",
+        "world-models",
+        "consolidation",
+    ),
+    "Archive": ("archive", "retention"),
     "The rest": ("plugins", "config", "completion", "help"),
 }
 

@@ -67,7 +67,7 @@ def _search_arguments(parser: Parser) -> None:
 
 def _add(context: Context) -> None:
     arguments = context.arguments
-    text = _read_stdin() if arguments.text in (None, "-") else arguments.text
+    text = read_stdin() if arguments.text in (None, "-") else arguments.text
     session = chosen_session(context, arguments.session)
     message = context.store.messages.append(
         session.id,
@@ -86,8 +86,8 @@ def _add(context: Context) -> None:
     context.out.result(message, told, id=message.id)
 
 
-def _read_stdin() -> str:
-    """The text to append; one line break at its end is the terminal's, not the text's."""
+def read_stdin() -> str:
+    """Text from standard input; one line break at its end is the terminal's, not the text's."""
     if is_terminal(sys.stdin):
         raise UsageError("TEXT is wanted, or text on stdin, such as `wilk messages add user < file`")
     data = sys.stdin.buffer.read() if hasattr(sys.stdin, "buffer") else sys.stdin.read().encode()

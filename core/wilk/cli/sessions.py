@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from wilk.cli.context import Context
     from wilk.cli.parsing import Parser
     from wilk.records.conversation import Session
+    from wilk.records.memory import Summary
 
 
 def commands() -> dict[str, Verb]:
@@ -170,8 +171,9 @@ def _show(context: Context) -> None:
     session = chosen_session(context, context.arguments.session)
     messages = store.messages.last(session.id, context.arguments.last)
     calls = store.tool_calls.list(session.id)
+    summaries = store.summaries.list(session.id)
     if out.json:
-        out.document({"session": session, "messages": messages, "tool_calls": calls})
+        out.document({"session": session, "messages": messages, "tool_calls": calls, "summaries": summaries})
         return
     fork = None if session.fork_of is None else f"{session.fork_of} up to message {session.fork_sequence}"
     out.fields(
@@ -192,6 +194,7 @@ def _show(context: Context) -> None:
             ("begun", session.created_at),
             ("last activity", session.updated_at),
             ("messages", session.message_count),
+            ("summaries", _compacted(summaries)),
         ]
     )
     show_messages(out, messages)
@@ -204,6 +207,16 @@ def _show(context: Context) -> None:
             )
         )
     show_tool_calls(out, calls)
+
+
+def _compacted(summaries: Sequence[Summary]) -> str | None:
+    """What summaries there are, and which messages lie in the archive for them."""
+    if not summaries:
+        return None
+    ranges = [f"{one.first_sequence} to {one.last_sequence}" for one in summaries if one.compacted]
+    if not ranges:
+        return str(len(summaries))
+    return f"{len(summaries)}; messages {', '.join(ranges)} are compacted (`wilk memory uncompact`)"
 
 
 def _new(context: Context) -> None:

@@ -381,10 +381,12 @@ Memory.add_index(
 Memory.add_index(Memory.kind, Memory.pk)
 Memory.add_index(Memory.user_id, Memory.pk, where=Memory.user_id.is_null(False))
 Memory.add_index(Memory.agent_id, Memory.pk, where=Memory.agent_id.is_null(False))
+Memory.add_index(Memory.interaction_id, where=Memory.interaction_id.is_null(False))
 ReasoningChain.add_index(ReasoningChain.agent_id, ReasoningChain.pk)
 CacheEntry.add_index(CacheEntry.expires_at, where=CacheEntry.expires_at.is_null(False))
 Interaction.add_index(Interaction.created_at)
 Interaction.add_index(Interaction.session_id, Interaction.created_at)
+Interaction.add_index(Interaction.user_id, Interaction.agent_id, Interaction.created_at)
 Action.add_index(Action.interaction, Action.position, unique=True)
 Pattern.add_index(Pattern.pattern_type, Pattern.confidence)
 Feedback.add_index(Feedback.type, Feedback.created_at)
@@ -436,6 +438,8 @@ COLUMNS = {
 INDEXES = (
     'CREATE INDEX "messages_session_id_importance_sequence" ON "messages" '
     '("session_id", "importance", "sequence") WHERE ("importance" >= 0.8)',
+    'CREATE INDEX "messages_interaction_id" ON "messages" ("interaction_id") '
+    'WHERE ("interaction_id" IS NOT NULL)',
     'DROP INDEX "archive_session_id"',
     'CREATE INDEX "archive_session_id_kind_position" ON "archive" ("session_id", "kind", "position")',
     'CREATE INDEX "archive_batch" ON "archive" ("batch")',
@@ -443,6 +447,7 @@ INDEXES = (
     'WHERE ("unique_key" IS NOT NULL)',
     'CREATE INDEX "archive_interaction_id" ON "archive" ("interaction_id") '
     'WHERE ("interaction_id" IS NOT NULL)',
+    'CREATE INDEX "archive_pk" ON "archive" ("pk") WHERE (("data" IS NOT NULL) AND ("place" IS NULL))',
 )
 # What is there already: the tokens of each session, and what left together (a session's rows went
 # one kind after another, anything else alone).

@@ -141,5 +141,6 @@ Memory.add_index(
 Memory.add_index(Memory.kind, Memory.pk)
 Memory.add_index(Memory.user_id, Memory.pk, where=Memory.user_id.is_null(False))
 Memory.add_index(Memory.agent_id, Memory.pk, where=Memory.agent_id.is_null(False))
+Memory.add_index(Memory.interaction_id, where=Memory.interaction_id.is_null(False))
 ReasoningChain.add_index(ReasoningChain.agent_id, ReasoningChain.pk)
 CacheEntry.add_index(CacheEntry.expires_at, where=CacheEntry.expires_at.is_null(False))

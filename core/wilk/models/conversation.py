@@ -121,6 +121,7 @@ Message.add_index(
 # What matters most, which contexts look for beyond the newest messages.
 Message.add_index(Message.session, Message.importance, Message.sequence, where=Message.importance >= 0.8)
 Message.add_index(Message.agent_id, Message.created_at, where=Message.agent_id.is_null(False))
+Message.add_index(Message.interaction_id, where=Message.interaction_id.is_null(False))
 ToolCall.add_index(ToolCall.session, ToolCall.started_at)
 ToolCall.add_index(ToolCall.name, ToolCall.started_at)
 ArchiveEntry.add_index(ArchiveEntry.kind, ArchiveEntry.record_id)
@@ -129,4 +130,6 @@ ArchiveEntry.add_index(ArchiveEntry.batch)
 ArchiveEntry.add_index(
     ArchiveEntry.session_id, ArchiveEntry.unique_key, where=ArchiveEntry.unique_key.is_null(False)
 )
+# What an archive outside of the database does not have yet.
+ArchiveEntry.add_index(ArchiveEntry.pk, where=ArchiveEntry.data.is_null(False) & ArchiveEntry.place.is_null())
 ArchiveEntry.add_index(ArchiveEntry.interaction_id, where=ArchiveEntry.interaction_id.is_null(False))

@@ -133,6 +133,7 @@ class WorldModelSnapshot(Model):
 
 Interaction.add_index(Interaction.created_at)
 Interaction.add_index(Interaction.session_id, Interaction.created_at)
+Interaction.add_index(Interaction.user_id, Interaction.agent_id, Interaction.created_at)
 Action.add_index(Action.interaction, Action.position, unique=True)
 Pattern.add_index(Pattern.pattern_type, Pattern.confidence)
 Feedback.add_index(Feedback.type, Feedback.created_at)

@@ -25,3 +25,43 @@ class Archived(NamedTuple):
     position: int | None
     size: int | None
     restored_at: datetime | None
+
+
+class ArchiveCount(NamedTuple):
+    """How many rows of a kind were archived for a reason, and the bytes of their JSON."""
+
+    reason: str
+    kind: str
+    records: int
+    size: int
+
+
+class RetentionStep(NamedTuple):
+    """What one rule takes: records of its kind, and by kind what hangs on them (``also``).
+
+    ``size`` is bytes of all these rows as JSON; ``oldest`` and ``newest`` are of the records.
+    """
+
+    kind: str
+    rule: str
+    records: int
+    also: Mapping[str, int]
+    size: int
+    oldest: datetime | None
+    newest: datetime | None
+
+
+class RetentionPlan(NamedTuple):
+    """What the rules of retention take, or have taken, in the order in which they run."""
+
+    steps: tuple[RetentionStep, ...]
+
+    @property
+    def rows(self) -> int:
+        """All rows, with those that hang on others."""
+        return sum(step.records + sum(step.also.values()) for step in self.steps)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all rows."""
+        return sum(step.size for step in self.steps)

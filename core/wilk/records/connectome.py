@@ -44,6 +44,15 @@ class Chunk(NamedTuple):
     created_at: datetime
 
 
+class ChunkInfo(NamedTuple):
+    """An application's own decisions on the chunks of a conversation, kept as they came."""
+
+    conversation_id: str
+    data: Any
+    created_at: datetime
+    updated_at: datetime
+
+
 class Memory(NamedTuple):
     """Something remembered.
 

@@ -1,8 +1,12 @@
 """Records of the learning family: interactions, actions, patterns, feedback, preferences, world models."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
+
+from wilk.records.archive import Archived
+from wilk.records.connectome import Memory
+from wilk.records.conversation import Message, ToolCall
 
 
 class Interaction(NamedTuple):
@@ -116,3 +120,58 @@ class WorldModelSnapshot(NamedTuple):
     data: Mapping[str, Any]
     trigger_event: str | None
     created_at: datetime
+
+
+class Related(NamedTuple):
+    """What carries one correlation id: what is live, and the archived rows.
+
+    ``tool_calls`` are those of the messages.
+    """
+
+    interaction: Interaction | None
+    actions: Sequence[Action]
+    messages: Sequence[Message]
+    tool_calls: Sequence[ToolCall]
+    feedback: Sequence[Feedback]
+    memories: Sequence[Memory]
+    archived: Sequence[Archived]
+
+
+class ConsolidationStep(NamedTuple):
+    """What waits for one step of consolidation, of one user and one agent.
+
+    ``step`` is ``working``, ``episodic`` or ``semantic``: the kind of memory that is made, one of
+    each ``needed`` records. ``due`` says how many can be made now. ``held`` records are not sure
+    enough to go on.
+    """
+
+    step: str
+    user_id: str | None
+    agent_id: str | None
+    waiting: int
+    needed: int
+    due: int
+    held: int
+
+
+class ConsolidationReport(NamedTuple):
+    """What a consolidation did: ids of the memories and patterns that were made or seen again, and
+    how many interactions and memories went into the archive for them."""
+
+    working: Sequence[str]
+    episodic: Sequence[str]
+    semantic: Sequence[str]
+    patterns: Sequence[str]
+    interactions: int
+    memories: int
+
+
+class ConsolidationStatistics(NamedTuple):
+    """How many records there are on each step; ``archived`` counts those that went on, by reason."""
+
+    interactions: int
+    working: int
+    episodic: int
+    semantic: int
+    patterns: int
+    archived: Mapping[str, int]

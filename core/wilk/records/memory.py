@@ -102,3 +102,19 @@ class Manifest(NamedTuple):
     left_out: list[Any]
     content_hash: str
     created_at: datetime
+
+
+class MemoryStatus(NamedTuple):
+    """How a session stands. ``summarized_to`` is the last sequence that summaries cover from the
+    beginning on, 0 for none; ``live_tokens`` counts what is not compacted."""
+
+    session_id: str
+    messages: int
+    live_messages: int
+    compacted_messages: int
+    live_tokens: int
+    max_tokens: int
+    summaries: int
+    summary_tokens: int
+    summarized_to: int
+    needs_compaction: bool

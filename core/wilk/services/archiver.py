@@ -6,7 +6,7 @@ and what hangs on it goes along: cascades are walked here, by the table in ``ser
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from wilk import codec, models
@@ -15,6 +15,7 @@ from wilk.errors import Invalid
 from wilk.events import Events
 from wilk.models.statements import param
 from wilk.services.kinds import kind
+from wilk.services.outbox import Outbox
 
 if TYPE_CHECKING:
     from wilk.models.base import Model
@@ -27,11 +28,12 @@ _CHUNK = 500
 
 
 class Archiver:
-    """Moves rows of one store into its archive."""
+    """Moves rows of one store into its archive, and out of it again."""
 
-    def __init__(self, engine: Engine, events: Events) -> None:
+    def __init__(self, engine: Engine, events: Events, outbox: Outbox) -> None:
         self._engine = engine
         self._events = events
+        self._outbox = outbox
 
     def remove(
         self,
@@ -50,11 +52,43 @@ class Archiver:
         if not isinstance(reason, str) or not reason.strip():
             raise Invalid(f"reason {reason!r}: say why; the archive keeps it")
         moved: dict[str, int] = {}
+        batch = batch or self._engine.clock.new_id()
         with self._engine.transaction():
-            self._walk(kind_name, condition, reason, interaction, batch or self._engine.clock.new_id(), moved)
+            self._walk(kind_name, condition, reason, interaction, batch, moved)
             if moved:
-                self._events.archived(kind_name, reason, moved)
+                self._events.archived(kind_name, reason, moved, batch)
+                self._outbox.filled()
         return moved
+
+    def restore(
+        self,
+        ids: int | Iterable[int] | None = None,
+        *,
+        kind: str | None = None,
+        record: str | None = None,
+        batch: str | None = None,
+        session: str | None = None,
+    ) -> dict[str, int]:
+        """Put archived rows back as they were, parents before children; return how many, by kind.
+
+        Raises NotFound, and Conflict when a record is there again, its parent is not there, or it
+        was restored already; nothing is restored then.
+        """
+        from wilk.services.restoring import Restorer
+
+        restorer = Restorer(self._engine, self._outbox)
+        with self._engine.transaction():
+            entries = restorer.chosen(ids, kind, record, batch, session)
+            moved = restorer.restore(entries)
+            self._events.restored([entry.pk for entry in entries], moved)
+        return moved
+
+    def read(self, entries: Sequence[tuple[str | None, str | None]]) -> list[dict[str, Any]]:
+        """Return archived rows by their entries' ``data`` and ``place``, wherever they lie.
+
+        Each is column → value as the engine holds it; empty for an entry with neither.
+        """
+        return self._outbox.read(entries)
 
     def _walk(
         self,
@@ -76,7 +110,7 @@ class Archiver:
         engine = self._engine
         insert = engine.statement("archive.insert", _insert)
         columns = [field.column_name for field in model._meta.sorted_fields]
-        key = [model._meta.combined[field].column_name for field in one.key]
+        key = one.columns_of_key()
         now = engine.clock.now()
         gone: dict[str, list[int]] = {}
         for rows in _chunks(engine, model, condition):
@@ -88,7 +122,7 @@ class Archiver:
                     (
                         name,
                         "/".join(str(row[column]) for column in key),
-                        row[one.session] if one.session else None,
+                        one.session_of(row),
                         data,
                         reason,
                         row["id"] if name == "interaction" else row.get("interaction_id") or interaction,

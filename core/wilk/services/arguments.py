@@ -6,6 +6,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import Final
 
+from wilk import codec
 from wilk.errors import Invalid
 
 
@@ -26,6 +27,15 @@ def limit(n: int) -> int:
     return n
 
 
+def text(name: str, value: str) -> str:
+    """Return a text that says something and that every database takes, or raise Invalid."""
+    if not isinstance(value, str) or not value.strip():
+        raise Invalid(f"{name} {value!r}: a text that is not empty is wanted")
+    if codec.storable_text(value)[1] is not None:
+        raise Invalid(f"{name} {value!r}: a text without NUL and lone surrogates is wanted")
+    return value
+
+
 def days_ago(now: int, days: float) -> int:
     """The moment so many days before ``now``, in microseconds; the beginning of time at the earliest."""
     if isinstance(days, bool) or not isinstance(days, (int, float)) or not days >= 0:
@@ -34,3 +44,17 @@ def days_ago(now: int, days: float) -> int:
         return max(0, now - timedelta(days=days) // timedelta(microseconds=1))
     except OverflowError:
         return 0
+
+
+def identifier(name: str, value: str, *, longest: int = 1000) -> str:
+    """Return a text that every engine can keep as a key, or raise Invalid with the argument's name."""
+    if not isinstance(value, str) or not 0 < len(value) <= longest:
+        raise Invalid(f"{name} {value!r}: a text of 1 to {longest} characters is wanted")
+    if codec.storable_text(value)[1] is not None:
+        raise Invalid(f"{name} {value!r}: a text without NUL and lone surrogates is wanted")
+    return value
+
+
+def optional(name: str, value: str | None) -> str | None:
+    """An :func:`identifier`, or None where none is given."""
+    return None if value is None else identifier(name, value)

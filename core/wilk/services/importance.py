@@ -8,8 +8,9 @@ assistant 0.5    0.3 for a solution, 0.2 for an explanation
 others    0.5    nothing
 ========= ====== =========================================
 
-The sum is capped at 1.0. What counts as a question, code, a solution or an explanation is read
-off the text's surface, in English; a host that knows better passes ``importance`` itself.
+The sum is capped at 1.0. A pin is 0.8, one of the type ``auto`` 0.7, a summary 0.7. What counts as
+a question, code, a solution or an explanation is read off the text's surface, in English; a host that
+knows better passes ``importance`` itself, a plugin implements ``score_importance``.
 """
 
 from __future__ import annotations
@@ -17,6 +18,15 @@ from __future__ import annotations
 import re
 
 from wilk.errors import Invalid
+
+PIN = 0.8
+"""The importance of a pin that is given none."""
+
+AUTO_PIN = 0.7
+"""The importance of a pin that a program set by itself."""
+
+SUMMARY = 0.7
+"""The importance of a summary that is given none."""
 
 
 class _Trait:
@@ -80,6 +90,11 @@ def score(role: str, text: str) -> float:
         lowered = text[:_LOOKED_AT].lower()
         return (5 + 3 * _SOLUTION.of(lowered) + 2 * _EXPLANATION.of(lowered)) / 10
     return 0.5
+
+
+def of_pin(type: str) -> float:
+    """The importance of a pin that is given none, by its type."""
+    return AUTO_PIN if type == "auto" else PIN
 
 
 def check(importance: float) -> float:

@@ -5,7 +5,7 @@ The archiver, retention and restoring walk this table; a model that is not in it
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wilk import models
@@ -16,42 +16,66 @@ if TYPE_CHECKING:
 
 
 class Child(NamedTuple):
-    """Rows that go when their parent goes: ``of(parents)`` is the condition on them, where
-    ``parents`` is a query of the parents' keys."""
+    """Rows that go when their parent goes.
+
+    ``of(parents)`` is the condition on them, where ``parents`` is a query of the parents' keys.
+    ``hangs(row, key)`` tells the same of one row, whose columns are given, and one parent.
+    """
 
     kind: str
     of: Callable[[Any], Any]
+    hangs: Callable[[Mapping[str, Any], str], bool]
 
 
 class Kind(NamedTuple):
     """One kind of row.
 
     ``key``: the fields that name a record, joined by ``/``. ``session``: the column that tells its
-    session. ``created``: the column by which it ages. ``serial``: a number that the engine gave,
-    which may be another one after restoring.
+    session, or a function of the row's columns. ``created``: the column by which it ages. ``serial``:
+    a number that the engine gave, which may be another one after restoring.
     """
 
     model: Callable[[], type[Model]]
     key: tuple[str, ...] = ("id",)
-    session: str | None = None
+    session: str | Callable[[Mapping[str, Any]], str | None] | None = None
     created: str = "created_at"
     serial: str | None = None
     children: tuple[Child, ...] = ()
 
+    def session_of(self, row: Mapping[str, Any]) -> str | None:
+        """The session that a row belongs to, by its columns."""
+        if self.session is None:
+            return None
+        found: str | None = row[self.session] if isinstance(self.session, str) else self.session(row)
+        return found
 
-def _belonging(model: Callable[[], type[Model]], field: str) -> Callable[[Any], Any]:
-    """The condition on rows whose ``field`` is one of the parents."""
-    return lambda parents: getattr(model(), field).in_(parents)
+    def columns_of_key(self) -> list[str]:
+        """The columns that name a record."""
+        fields = self.model()._meta.combined
+        return [fields[name].column_name for name in self.key]
 
 
-def _owned(kind: str) -> Callable[[Any], Any]:
-    """The condition on working memory of the parents, which are of that kind."""
+def _belonging(kind: str, model: Callable[[], type[Model]], field: str) -> Child:
+    """Rows whose ``field`` is one of the parents."""
+
+    def hangs(row: Mapping[str, Any], key: str) -> bool:
+        return bool(row[model()._meta.combined[field].column_name] == key)
+
+    return Child(kind, lambda parents: getattr(model(), field).in_(parents), hangs)
+
+
+def _owned(owner: str) -> Child:
+    """Working memory of the parents, which are of that kind."""
 
     def condition(parents: Any) -> Any:
         block: Any = models.Block
-        return (block.owner_kind == kind) & block.owner_id.in_(parents)
+        return (block.owner_kind == owner) & block.owner_id.in_(parents)
 
-    return condition
+    return Child("block", condition, lambda row, key: (row["owner_kind"], row["owner_id"]) == (owner, key))
+
+
+def _session_of_block(row: Mapping[str, Any]) -> str | None:
+    return row["owner_id"] if row["owner_kind"] == "session" else None
 
 
 KINDS: dict[str, Kind] = {
@@ -60,12 +84,12 @@ KINDS: dict[str, Kind] = {
         session="id",
         created="updated_at",
         children=(
-            Child("tool_call", _belonging(lambda: models.ToolCall, "session")),
-            Child("manifest", _belonging(lambda: models.Manifest, "session")),
-            Child("summary", _belonging(lambda: models.Summary, "session")),
-            Child("pin", _belonging(lambda: models.Pin, "session")),
-            Child("block", _owned("session")),
-            Child("message", _belonging(lambda: models.Message, "session")),
+            _belonging("tool_call", lambda: models.ToolCall, "session"),
+            _belonging("manifest", lambda: models.Manifest, "session"),
+            _belonging("summary", lambda: models.Summary, "session"),
+            _belonging("pin", lambda: models.Pin, "session"),
+            _owned("session"),
+            _belonging("message", lambda: models.Message, "session"),
         ),
     ),
     "message": Kind(lambda: models.Message, session="session_id", serial="pk"),
@@ -73,21 +97,30 @@ KINDS: dict[str, Kind] = {
     "manifest": Kind(lambda: models.Manifest, session="session_id"),
     "summary": Kind(lambda: models.Summary, session="session_id"),
     "pin": Kind(lambda: models.Pin, session="session_id"),
-    "block": Kind(lambda: models.Block),
+    "block": Kind(lambda: models.Block, session=_session_of_block),
     "fact": Kind(lambda: models.Fact, session="session_id", created="recorded_at"),
     "user": Kind(
         lambda: models.User,
         children=(
-            Child("membership", _belonging(lambda: models.Membership, "user")),
-            Child("block", _owned("user")),
+            _belonging("membership", lambda: models.Membership, "user"),
+            _owned("user"),
         ),
     ),
     "group": Kind(
         lambda: models.Group,
-        children=(Child("membership", _belonging(lambda: models.Membership, "group")),),
+        children=(_belonging("membership", lambda: models.Membership, "group"),),
     ),
     "membership": Kind(lambda: models.Membership, key=("group", "user")),
-    "document": Kind(lambda: models.Document, created="updated_at"),
+    "document": Kind(
+        lambda: models.Document,
+        created="updated_at",
+        children=(
+            _belonging("raw_message", lambda: models.RawMessage, "conversation_id"),
+            _belonging("chunk", lambda: models.Chunk, "conversation_id"),
+            _belonging("chunk_info", lambda: models.ChunkInfo, "conversation_id"),
+            _belonging("memory", lambda: models.Memory, "conversation_id"),
+        ),
+    ),
     "raw_message": Kind(lambda: models.RawMessage, key=("conversation_id", "position"), serial="pk"),
     "chunk": Kind(lambda: models.Chunk),
     "chunk_info": Kind(lambda: models.ChunkInfo, key=("conversation_id",)),
@@ -97,7 +130,7 @@ KINDS: dict[str, Kind] = {
     "interaction": Kind(
         lambda: models.Interaction,
         session="session_id",
-        children=(Child("action", _belonging(lambda: models.Action, "interaction")),),
+        children=(_belonging("action", lambda: models.Action, "interaction"),),
     ),
     "action": Kind(lambda: models.Action, key=("interaction", "position"), serial="pk"),
     "pattern": Kind(lambda: models.Pattern, created="updated_at"),
@@ -107,9 +140,7 @@ KINDS: dict[str, Kind] = {
         lambda: models.WorldModel,
         session="session_id",
         created="updated_at",
-        children=(
-            Child("world_model_snapshot", _belonging(lambda: models.WorldModelSnapshot, "world_model")),
-        ),
+        children=(_belonging("world_model_snapshot", lambda: models.WorldModelSnapshot, "world_model"),),
     ),
     "world_model_snapshot": Kind(lambda: models.WorldModelSnapshot, serial="pk"),
 }

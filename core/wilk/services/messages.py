@@ -8,12 +8,12 @@ once from the models.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import NoneType
 from typing import Any
 
 from wilk import codec, models
-from wilk.clock import EPOCH, to_microseconds
+from wilk.clock import to_microseconds
 from wilk.contracts import Tokenizer
 from wilk.engine import Engine
 from wilk.errors import Conflict, Invalid, NotFound
@@ -23,11 +23,14 @@ from wilk.records.conversation import AgentUsage, Message, SearchHit
 from wilk.services import importance as scoring
 from wilk.services.arguments import days_ago
 from wilk.services.arguments import limit as limits
+from wilk.services.message_rows import columns
+from wilk.services.message_rows import message as as_message
+from wilk.services.transcript import Transcript, held
 
 ROLES = ("user", "assistant", "system", "tool", "developer")
 """The roles that are known; any other is kept as it came (trap T7)."""
 
-_MICROSECOND = timedelta(microseconds=1)
+_IDS = 500
 _LONGEST_QUERY = 5_000
 """Characters of a search that count: engines bound the size of what they compare."""
 
@@ -40,10 +43,19 @@ _APPENDED = frozenset(
 class Messages:
     """The messages of all sessions of a store."""
 
-    def __init__(self, engine: Engine, events: Events, tokenizer: Callable[[], Tokenizer]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        events: Events,
+        tokenizer: Callable[[], Tokenizer],
+        transcript: Transcript,
+        appended: Callable[[str, int, int, int, str], None],
+    ) -> None:
         self._engine = engine
         self._events = events
         self._tokenizer = tokenizer
+        self._transcript = transcript
+        self._appended = appended
         self._count_tokens: Callable[[str, str | None], int] | None = None
 
     def append(
@@ -73,18 +85,20 @@ class Messages:
         """
         row = self._row(
             session_id, role, text, parts, agent, model, tokens, importance, interaction, key, parent,
-            id, metadata, created_at,
+            id, metadata, created_at, self._events.watch_scores,
         )  # fmt: skip
         engine = self._engine
         with engine.transaction():
             if key is not None and (earlier := self._earlier(session_id, [row])):
                 return earlier[key]
+            if id is not None:
+                self._check_ids([id])
             row[2] = self._next_sequence(session_id, 1, row[9])
             try:
                 engine.execute(engine.statement("messages.insert", _insert).sql, row)
             except Conflict as error:
                 raise _taken(row[0], error) from error
-            message = _message(row)
+            message = as_message(row)
             if self._events.watch_saves:
                 self._events.saving("message", message)
         return message
@@ -96,13 +110,19 @@ class Messages:
         same names.
         """
         engine = self._engine
-        rows = [self._row_of(session_id, number, message) for number, message in enumerate(messages, 1)]
+        messages = list(messages)
+        scored = self._events.watch_scores
+        rows = [
+            self._row_of(session_id, number, message, scored) for number, message in enumerate(messages, 1)
+        ]
+        given = {row[0] for row, message in zip(rows, messages, strict=True) if message.get("id") is not None}
         with engine.transaction():
             earlier = self._earlier(session_id, rows)
             new = _without_repeats(rows, earlier)
             if not new:
                 self._check_session(session_id)
                 return [earlier[row[12]] for row in rows]
+            self._check_ids([row[0] for row in new if row[0] in given])
             tokens = sum(row[9] for row in new)
             first = self._next_sequence(session_id, len(new), tokens) - len(new) + 1
             for sequence, row in enumerate(new, first):
@@ -111,7 +131,7 @@ class Messages:
                 engine.insert_many(engine.statement("messages.insert", _insert), new)
             except Conflict as error:
                 raise Conflict(f"one of the messages has an id that is taken: {error}") from error
-            written = {row[0]: _message(row) for row in new}
+            written = {row[0]: as_message(row) for row in new}
             by_key = {message.idempotency_key: message for message in written.values()} | dict(earlier)
             if self._events.watch_saves:
                 for message in written.values():
@@ -127,16 +147,16 @@ class Messages:
 
     def find(self, id: str) -> Message | None:
         """Return the message, or None."""
-        rows = self._engine.fetch("messages.find", _find, (id,))
-        return _message(rows[0]) if rows else None
+        row = self._transcript.find(id)
+        return None if row is None else as_message(row)
 
     def last(self, session_id: str, n: int = 50) -> list[Message]:
         """Return the newest ``n`` messages of a session, the oldest of them first (trap T6)."""
-        rows = self._engine.fetch("messages.last", _last, (session_id, limits(n)))
+        rows = self._transcript.newest(session_id, limits(n))
         if not rows:
             self._check_session(session_id)
         rows.reverse()
-        return [_message(row) for row in rows]
+        return [as_message(row) for row in rows]
 
     def page(
         self, session_id: str, *, after: int | None = None, before: int | None = None, limit: int = 100
@@ -145,26 +165,28 @@ class Messages:
         if after is not None and before is not None:
             raise Invalid("page takes after or before, not both")
         if before is not None:
-            rows = self._engine.fetch("messages.before", _before, (session_id, before, limits(limit)))
+            rows = self._transcript.newest(session_id, limits(limit), before)
             rows.reverse()
         else:
-            rows = self._engine.fetch("messages.after", _after, (session_id, after or 0, limits(limit)))
+            rows = self._transcript.following(session_id, after or 0, limits(limit))
         if not rows:
             self._check_session(session_id)
-        return [_message(row) for row in rows]
+        return [as_message(row) for row in rows]
 
     def count(self, session_id: str) -> int:
         """Count a session's messages."""
-        rows = self._engine.fetch("messages.count", _count, (session_id,))
+        rows = self._engine.fetch("messages.count", held, (session_id,))
         if not rows:
             raise NotFound("session", session_id)
-        count: int = rows[0][0]
-        return count
+        messages: int = rows[0][0]
+        return messages
 
     def search(
         self, text: str, *, session: str | None = None, user: str | None = None, limit: int = 20
     ) -> list[SearchHit]:
         """Find messages that hold all words of ``text``, the best first. Any input is a valid query.
+
+        Messages that a summary stands for are not searched.
 
         Words are compared without regard to case and accents. Text in scripts without spaces
         (Chinese, Japanese, Thai) and input without any word is compared as it stands.
@@ -174,12 +196,12 @@ class Messages:
         hits = full_text.matching(text) if full_text is not None else None
         if hits is not None:
             found = hits.alias("hits")
-            query = models.Message.select(*_columns(), found.c.rank).join(
+            query = models.Message.select(*columns(), found.c.rank).join(
                 found, on=(found.c.pk == models.Message.pk)
             )
             query = query.order_by(found.c.rank, models.Message.pk.desc())
         elif text:
-            query = models.Message.select(*_columns(), 0.0).where(models.Message.text.contains(text))
+            query = models.Message.select(*columns(), 0.0).where(models.Message.text.contains(text))
             query = query.order_by(models.Message.pk.desc())
         else:
             return []
@@ -189,7 +211,7 @@ class Messages:
             query = query.join(models.Session, on=(models.Session.id == models.Message.session))
             query = query.where(models.Session.user == user)
         rows = self._engine.select(query.limit(limits(limit)))
-        return [SearchHit(_message(row[:-1]), float(row[-1])) for row in rows]
+        return [SearchHit(as_message(row[:-1]), float(row[-1])) for row in rows]
 
     def usage(self, *, days: float = 30) -> list[AgentUsage]:
         """Count messages and tokens per agent over the last days, the busiest agent first."""
@@ -233,8 +255,12 @@ class Messages:
         id: str | None,
         metadata: Mapping[str, Any] | None,
         created_at: datetime | None,
+        scored: bool,
     ) -> list[Any]:
-        """Check the values and put them in the order of ``_columns()``; the sequence comes later."""
+        """Check the values and put them in the order of ``columns()``; the sequence comes later.
+
+        ``scored`` tells whether a plugin may score the message.
+        """
         if type(role) is not str or not 0 < len(role) <= 64:
             raise Invalid(
                 f"role {role!r}: a text of 1 to 64 characters is wanted, such as {', '.join(ROLES)}"
@@ -255,6 +281,12 @@ class Messages:
             raise Invalid(f"metadata {metadata!r}: a mapping is wanted")
         if isinstance(parts, str) or not isinstance(parts, (Sequence, NoneType)):
             raise Invalid(f"parts {parts!r}: a list is wanted")
+        if importance is not None:
+            importance = scoring.check(importance)
+        else:
+            importance = scoring.score(role, text)
+            if scored:
+                importance = self._events.scored(role, text, importance)
         clean, original = codec.storable_text(text)
         clock = self._engine.clock
         return [
@@ -268,7 +300,7 @@ class Messages:
             agent,
             model,
             tokens,
-            scoring.score(role, text) if importance is None else scoring.check(importance),
+            importance,
             interaction,
             key,
             parent,
@@ -277,7 +309,7 @@ class Messages:
             clock.now() if created_at is None else _moment(created_at),
         ]
 
-    def _row_of(self, session_id: str, number: int, message: Mapping[str, Any]) -> list[Any]:
+    def _row_of(self, session_id: str, number: int, message: Mapping[str, Any], scored: bool) -> list[Any]:
         if not isinstance(message, Mapping):
             raise Invalid(
                 f"message {number} is {type(message).__name__}: a mapping with role and text is wanted"
@@ -290,7 +322,7 @@ class Messages:
         return self._row(
             session_id, message["role"], get("text", ""), get("parts"), get("agent"), get("model"),
             get("tokens"), get("importance"), get("interaction"), get("key"), get("parent"), get("id"),
-            get("metadata"), get("created_at"),
+            get("metadata"), get("created_at"), scored,
         )  # fmt: skip
 
     def _next_sequence(self, session_id: str, n: int, tokens: int) -> int:
@@ -303,8 +335,9 @@ class Messages:
         rows = self._engine.fetch("sessions.advance", _advance, (n, n, tokens, now, session_id))
         if not rows:
             raise NotFound("session", session_id, "make it with store.sessions.create()")
-        last: int = rows[0][0]
-        return last
+        last, messages, live_tokens, max_tokens, strategy = rows[0]
+        self._appended(session_id, messages, live_tokens, max_tokens, strategy)
+        return int(last)
 
     def _earlier(self, session_id: str, rows: list[list[Any]]) -> dict[str, Message]:
         """The messages that were written before under the same keys; Conflict if they differ."""
@@ -314,8 +347,8 @@ class Messages:
                 raise Conflict(f"the key {row[12]!r} stands twice among the messages, with other content")
         found: dict[str, Message] = {}
         for key, row in keys.items():
-            for kept in self._engine.fetch("messages.by_key", _by_key, (session_id, key)):
-                message = _message(kept)
+            for kept in self._transcript.by_key(session_id, key):
+                message = as_message(kept)
                 if _content(kept) != _content(row):
                     raise Conflict(
                         f"the key {key!r} was used for another message of this session, {message.id}"
@@ -323,36 +356,14 @@ class Messages:
                 found[key] = message
         return found
 
+    def _check_ids(self, ids: Sequence[str]) -> None:
+        """Raise Conflict for an id that a message has which a summary stands for: it may come back."""
+        for start in range(0, len(ids), _IDS):
+            if taken := self._transcript.taken(ids[start : start + _IDS]):
+                raise Conflict(f"there is a message {taken!r} already")
+
     def _check_session(self, session_id: str) -> None:
         self.count(session_id)
-
-
-def _message(row: Sequence[Any]) -> Message:
-    """Turn a row of ``_columns()`` into a record. Written out, because it runs for every row read."""
-    if row[5] is None and row[6] is None and row[15] is None:  # plain text, as nearly all rows are
-        return Message._make((*row[:5], *row[6:15], {}, EPOCH + row[16] * _MICROSECOND))
-    (
-        id, session_id, sequence, role, text, original, parts, agent_id, model, tokens, importance,
-        interaction_id, key, parent_id, origin_id, metadata, created_at,
-    ) = row  # fmt: skip
-    return Message(
-        id,
-        session_id,
-        sequence,
-        role,
-        text if original is None else codec.original_text(original),
-        None if parts is None else codec.loads(parts),
-        agent_id,
-        model,
-        tokens,
-        importance,
-        interaction_id,
-        key,
-        parent_id,
-        origin_id,
-        codec.loads(metadata) if metadata else {},
-        EPOCH + created_at * _MICROSECOND,
-    )
 
 
 def _content(row: Sequence[Any]) -> Sequence[Any]:
@@ -388,58 +399,8 @@ def _moment(created_at: datetime) -> int:
 # -- statements, compiled once per store ---------------------------------------------------
 
 
-def _columns() -> list[Any]:
-    """The columns of a message as it is read and written: all but the engine's own key."""
-    return [field for field in models.Message._meta.sorted_fields if field is not models.Message.pk]
-
-
-def _select() -> Any:
-    return models.Message.select(*_columns())
-
-
-def _find() -> Any:
-    return _select().where(models.Message.id == param("id"))
-
-
-def _count() -> Any:
-    return models.Session.select(models.Session.message_count).where(models.Session.id == param("session"))
-
-
-def _last() -> Any:
-    return (
-        _select()
-        .where(models.Message.session == param("session"))
-        .order_by(models.Message.sequence.desc())
-        .limit(param("n"))
-    )
-
-
-def _before() -> Any:
-    return (
-        _select()
-        .where(models.Message.session == param("session"), models.Message.sequence < param("before"))
-        .order_by(models.Message.sequence.desc())
-        .limit(param("n"))
-    )
-
-
-def _after() -> Any:
-    return (
-        _select()
-        .where(models.Message.session == param("session"), models.Message.sequence > param("after"))
-        .order_by(models.Message.sequence)
-        .limit(param("n"))
-    )
-
-
-def _by_key() -> Any:
-    return _select().where(
-        models.Message.session == param("session"), models.Message.idempotency_key == param("key")
-    )
-
-
 def _insert() -> Any:
-    return models.Message.insert({column: param(column.name) for column in _columns()})
+    return models.Message.insert({column: param(column.name) for column in columns()})
 
 
 def _advance() -> Any:
@@ -453,5 +414,11 @@ def _advance() -> Any:
             }
         )
         .where(models.Session.id == param("id"))
-        .returning(models.Session.last_sequence)
+        .returning(
+            models.Session.last_sequence,
+            models.Session.message_count,
+            models.Session.token_count,
+            models.Session.max_tokens,
+            models.Session.context_strategy,
+        )
     )

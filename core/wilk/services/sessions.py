@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from wilk import clock, codec, files, models
+from wilk.contracts import Strategy
 from wilk.engine import Engine
 from wilk.errors import Conflict, Invalid, NotFound, ReadOnly
 from wilk.events import Events
@@ -16,6 +17,8 @@ from wilk.records.decoding import decoder
 from wilk.services.archiver import Archiver
 from wilk.services.arguments import UNSET, Unset, days_ago
 from wilk.services.arguments import limit as limits
+from wilk.services.message_rows import COLUMNS, columns
+from wilk.services.transcript import Transcript
 from wilk.settings import STRATEGIES, Settings
 
 STATUSES = ("active", "paused", "completed", "archived")
@@ -26,11 +29,21 @@ _COPY_CHUNK = 1000
 class Sessions:
     """The conversations of a store."""
 
-    def __init__(self, engine: Engine, events: Events, settings: Settings, archiver: Archiver) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        events: Events,
+        settings: Settings,
+        archiver: Archiver,
+        strategies: Callable[[], Sequence[Strategy]],
+        transcript: Transcript,
+    ) -> None:
         self._engine = engine
         self._events = events
         self._settings = settings
         self._archiver = archiver
+        self._strategies = strategies
+        self._transcript = transcript
 
     def create(
         self,
@@ -66,7 +79,7 @@ class Sessions:
                 active_agents=_names(agents),
                 persona_id=persona,
                 model=model or preferred or self._settings.default_model,
-                context_strategy=_strategy(context_strategy or self._settings.context_strategy),
+                context_strategy=self._strategy(context_strategy or self._settings.context_strategy),
                 max_tokens=_budget(self._settings.max_tokens if max_tokens is None else max_tokens),
                 recap=recap,
                 context_file=None if context_file is None else str(context_file),
@@ -180,7 +193,7 @@ class Sessions:
                     raise Invalid(f"model {model!r}: a name is wanted")
                 values[models.Session.model] = model
             if context_strategy is not UNSET:
-                values[models.Session.context_strategy] = _strategy(context_strategy)
+                values[models.Session.context_strategy] = self._strategy(context_strategy)
             if max_tokens is not UNSET:
                 values[models.Session.max_tokens] = _budget(max_tokens)
             if recap is not UNSET:
@@ -208,7 +221,9 @@ class Sessions:
     def fork(self, id: str, *, at: int | None = None, name: str | None = None) -> Session:
         """Begin a new session with a copy of another's messages, up to sequence ``at`` (or all).
 
-        Copies keep their sequence and name their origin; tool calls of copied messages come along.
+        Copies keep their sequence and name their origin; tool calls and pins of copied messages come
+        along, and so do pins of no message and working memory. What a summary stands for is copied as
+        the messages that it was made from; summaries are not.
         """
         with self._engine.transaction():
             source = self.get(id)
@@ -273,6 +288,14 @@ class Sessions:
             raise Invalid("this store has no home folder, so no session is current; open it with home=...")
         return self._settings.home / "sessions" / "current.json"
 
+    def _strategy(self, name: str) -> str:
+        """Check the name of a strategy; plugins are asked only for one that does not ship."""
+        if name not in STRATEGIES:
+            known = [*STRATEGIES, *(one.name for one in self._strategies() if one.name not in STRATEGIES)]
+            if name not in known:
+                raise Invalid(f"context_strategy {name!r}: one of {', '.join(known)} is wanted")
+        return name
+
     def _insert(self, session: Session) -> None:
         values = dict(zip(models.fields_of(models.Session, Session), session, strict=True))
         try:
@@ -299,45 +322,62 @@ class Sessions:
         return model
 
     def _copy_messages(self, source: str, target: str, at: int) -> tuple[int, int]:
-        """Copy messages and their tool calls in chunks, with new ids; return how many, and their tokens."""
+        """Copy messages and what hangs on them, with new ids; return how many, and their tokens."""
         new_ids: dict[str, str] = {}
-        fields = [field for field in models.Message._meta.sorted_fields if field is not models.Message.pk]
-        names = [field.name for field in fields]
         insert = self._engine.statement(
-            "messages.copy", lambda: models.Message.insert({field: param(field.name) for field in fields})
+            "messages.copy",
+            lambda: models.Message.insert({column: param(column.name) for column in columns()}),
         )
         last = tokens = 0
-        while True:
-            query = (
-                models.Message.select(*fields)
-                .where(
-                    models.Message.session == source,
-                    models.Message.sequence > last,
-                    models.Message.sequence <= at,
-                )
-                .order_by(models.Message.sequence)
-                .limit(_COPY_CHUNK)
-            )
-            rows = self._engine.select(query)
-            if not rows:
-                break
+        while rows := self._transcript.following(source, last, _COPY_CHUNK):
             copies = []
             for row in rows:
-                values = dict(zip(names, row, strict=True))
+                values = dict(zip(COLUMNS, row, strict=True))
                 last = values["sequence"]
+                if last > at:
+                    break
                 tokens += values["tokens"]
                 new_ids[values["id"]] = new_id = self._engine.clock.new_id()
                 parent = values["parent_id"]
                 values |= {
                     "id": new_id,
-                    "session": target,
+                    "session_id": target,
                     "origin_id": values["id"],
                     "parent_id": new_ids.get(parent, parent),
                 }
-                copies.append([values[name] for name in insert.names])
+                copies.append([values[name] for name in COLUMNS])
             self._engine.insert_many(insert, copies)
+            if last >= at:
+                break
         self._copy_tool_calls(source, target, new_ids)
+        self._copy_pins(source, target, new_ids)
+        self._copy_blocks(source, target)
         return len(new_ids), tokens
+
+    def _copy_pins(self, source: str, target: str, new_ids: Mapping[str, str]) -> None:
+        fields = models.Pin._meta.sorted_fields
+        for row in self._engine.select(models.Pin.select(*fields).where(models.Pin.session == source)):
+            values = dict(zip([field.name for field in fields], row, strict=True))
+            origin = values["source_message_id"]
+            if origin is None or origin in new_ids:
+                self._copy(models.Pin, values, session=target, source_message_id=new_ids.get(origin))
+
+    def _copy_blocks(self, source: str, target: str) -> None:
+        block, fields = models.Block, models.Block._meta.sorted_fields
+        query = block.select(*fields).where(block.owner_kind == "session", block.owner_id == source)
+        for row in self._engine.select(query):
+            values = dict(zip([field.name for field in fields], row, strict=True))
+            self._copy(block, values, owner_id=target)
+
+    def _copy(self, model: Any, values: Mapping[str, Any], **changed: Any) -> None:
+        """Insert a row, as the engine holds it, once more under a new id."""
+        names = list(values)
+        insert = self._engine.statement(
+            f"{model._meta.table_name}.copy",
+            lambda: model.insert({getattr(model, name): param(name) for name in names}),
+        )
+        copied = {**values, **changed, "id": self._engine.clock.new_id()}
+        self._engine.execute(insert.sql, [copied[name] for name in insert.names])
 
     def _copy_tool_calls(self, source: str, target: str, new_ids: Mapping[str, str]) -> None:
         fields = models.ToolCall._meta.sorted_fields
@@ -393,12 +433,6 @@ def _names(agents: Sequence[str]) -> list[str]:
     if isinstance(agents, str) or not all(isinstance(agent, str) for agent in agents):
         raise Invalid(f"agents {agents!r}: a list of agent ids is wanted")
     return list(agents)
-
-
-def _strategy(name: str) -> str:
-    if name not in STRATEGIES:
-        raise Invalid(f"context_strategy {name!r}: one of {', '.join(STRATEGIES)} is wanted")
-    return name
 
 
 def _status(name: str) -> str:

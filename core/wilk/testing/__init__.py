@@ -2,8 +2,9 @@
 
 import pytest
 
-pytest.register_assert_rewrite("wilk.testing.backend")
+pytest.register_assert_rewrite("wilk.testing.archive", "wilk.testing.backend")
 
-from wilk.testing.backend import BackendSuite  # noqa: E402 (after its assertions are made to explain)
+from wilk.testing.archive import ArchiveSuite  # noqa: E402 (after its assertions are made to explain)
+from wilk.testing.backend import BackendSuite  # noqa: E402 (dito)
 
-__all__ = ["BackendSuite"]
+__all__ = ["ArchiveSuite", "BackendSuite"]

@@ -10,6 +10,7 @@ import wilk
 import wilk_audit
 from wilk.backends import sqlite
 from wilk.cli import main
+from wilk.context import strategies
 from wilk.definitions import kinds
 from wilk_audit.journal import actor, entries, journal
 
@@ -53,6 +54,39 @@ def test_a_removed_record_has_an_entry(store: wilk.Store) -> None:
     user = store.users.save(name="Ben")
     store.users.remove(user.id)
     assert events(store)[-1] == "removed user"
+
+
+def test_a_kept_context_has_an_entry_and_others_have_none(store: wilk.Store, host: wilk.Host) -> None:
+    host.register(strategies)
+    session = store.sessions.create(max_tokens=100)
+    store.messages.append(session.id, "user", "the secret plan")
+    store.contexts.build(session.id)
+    assert "built context" not in events(store)
+    manifest = store.contexts.build(session.id, manifest=True).manifest
+    entry = entries(store)[0]
+    assert (entry.event, entry.kind, entry.record_id) == ("built", "context", manifest)
+    assert entry.summary == f"1 messages, 8 of 100 tokens, strategy summarize, session {session.id}"
+
+
+def test_what_went_into_the_archive_has_an_entry_with_its_reason_and_numbers(store: wilk.Store) -> None:
+    session = store.sessions.create().id
+    store.messages.extend(session, [{"role": "user"}] * 2)
+    store.sessions.remove(session, reason="tidied")
+    entry = next(entry for entry in entries(store) if entry.event == "archived")
+    assert (entry.kind, entry.summary) == ("session", "2 message, 1 session: tidied")
+    assert [one.kind for one in store.archive.list(batch=entry.record_id)] == [
+        "session",
+        "message",
+        "message",
+    ]
+
+
+def test_what_came_back_has_an_entry(store: wilk.Store) -> None:
+    session = store.sessions.create().id
+    store.messages.append(session, "user")
+    store.sessions.remove(session)
+    store.archive.restore(session=session)
+    assert entries(store)[0][2:] == ("restored", None, None, "1 session, 1 message, entries 1 to 2")
 
 
 def test_a_synced_definition_has_an_entry(store: wilk.Store) -> None:

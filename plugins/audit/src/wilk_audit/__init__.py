@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wilk import Model, Store
+    from wilk.records.context import Context
     from wilk.records.definitions import Change, Failure
 
 
@@ -73,6 +74,34 @@ def after_delete(store: Store, kind: str, record: Any) -> None:
     from wilk_audit.journal import about, identity, journal
 
     journal(store).write("removed", kind=kind, record_id=identity(record), summary=about(kind, record))
+
+
+@hookimpl
+def after_archive(store: Store, kind: str, reason: str, counts: Mapping[str, int], batch: str) -> None:
+    """Write why rows went into the archive, and how many went along."""
+    from wilk_audit.journal import counted, journal
+
+    journal(store).write("archived", kind=kind, record_id=batch, summary=f"{counted(counts)}: {reason}")
+
+
+@hookimpl
+def after_restore(store: Store, entries: Sequence[int], counts: Mapping[str, int]) -> None:
+    """Write what came back out of the archive."""
+    from wilk_audit.journal import counted, journal
+
+    numbers = f"{min(entries)}" if len(entries) == 1 else f"{min(entries)} to {max(entries)}"
+    journal(store).write("restored", summary=f"{counted(counts)}, entries {numbers}")
+
+
+@hookimpl
+def context_built(store: Store, context: Context) -> None:
+    """Write what a kept context was made of; one without a receipt changed nothing."""
+    if context.manifest is not None:
+        from wilk_audit.journal import journal
+
+        used = f"{context.total_tokens} of {context.max_tokens} tokens, strategy {context.strategy}"
+        summary = f"{len(context.items)} messages, {used}, session {context.session_id}"
+        journal(store).write("built", kind="context", record_id=context.manifest, summary=summary)
 
 
 @hookimpl

@@ -7,6 +7,7 @@ itself a change to be told of.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from getpass import getuser
 from threading import Lock
@@ -26,7 +27,8 @@ _making = Lock()
 
 
 class Entry(NamedTuple):
-    """One line: ``event`` is opened, saved, removed, synced, failed or closed."""
+    """One line: ``event`` is opened, saved, removed, archived, restored, built, synced, failed or
+    closed."""
 
     moment: datetime
     actor: str
@@ -112,6 +114,11 @@ def identity(record: Any) -> str:
     """The id of a record; a membership is named by its group and its user."""
     id: str = record.id if hasattr(record, "id") else f"{record.group_id}/{record.user_id}"
     return id
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """How many of what, in words."""
+    return ", ".join(f"{n} {kind}" for kind, n in counts.items())
 
 
 def about(kind: str, record: Any) -> str:

@@ -1,0 +1,258 @@
+"""Connectome's storage interface over wilk, method by method, for its components to be pointed at.
+
+The names, arguments and results are those of Connectome's ``StorageInterface``; what comes back
+equals what went in, down to the order of keys. A method that writes returns True when what it
+wrote is on the disk. What fails raises a :class:`~wilk.errors.WilkError`, where the original
+returned False and lost it without a word.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import unquote
+
+from wilk import aio, clock
+from wilk import settings as settings_module
+from wilk.errors import Closed, SettingsError, WilkError
+from wilk.services.connectome import counts
+from wilk.services.documents import CONVERSATION
+from wilk.services.memories import memory_id as memory_id
+
+_CACHE = "connectome"
+_OPTIONS = ("db_path", "connection_timeout", "enable_wal_mode", "url", "home")
+_FILE = "./storage_data/connectome.db"
+
+
+class _Memory(dict[str, Any]):
+    """A memory as it was stored, which also knows its ``memory_id`` and ``created_at`` when asked.
+
+    Connectome's own backends add the two to the data, and its migration reads ``memory["memory_id"]``.
+    """
+
+    def __init__(self, data: Mapping[str, Any], **known: Any) -> None:
+        super().__init__(data)
+        self._known = known
+
+    def __missing__(self, key: str) -> Any:
+        return self._known[key]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return super().get(key, self._known.get(key, default))
+
+
+class ConnectomeStorage:
+    """Connectome's ``StorageInterface``. Its factory asks for a subclass of its own base class:
+    ``class Wilk(ConnectomeStorage, StorageInterface): pass`` is one."""
+
+    def __init__(self, storage_config: dict[str, Any]) -> None:
+        """Take Connectome's options: ``db_path``, ``connection_timeout`` (seconds), ``enable_wal_mode``;
+        or wilk's: ``url``, ``home``. Raises SettingsError for others, and for several places."""
+        if unknown := sorted(storage_config.keys() - _OPTIONS):
+            raise SettingsError(f"unknown option {', '.join(unknown)}; known: {', '.join(_OPTIONS)}")
+        if len(places := [name for name in ("db_path", "url", "home") if name in storage_config]) > 1:
+            raise SettingsError(f"{' and '.join(places)} say where the data is; give one of them")
+        self.config = storage_config
+        self._given: aio.AsyncStore | None = None
+        self._opened: aio.AsyncStore | None = None
+        self._turn = asyncio.Lock()
+
+    @classmethod
+    def over(cls, store: aio.AsyncStore) -> Self:
+        """Use a store that is open already, and leave it open at the end."""
+        storage = cls({})
+        storage._given = storage._opened = store
+        return storage
+
+    # -- life -----------------------------------------------------------------------------
+
+    async def initialize(self) -> bool:
+        """Open the store. Doing so twice is harmless."""
+        async with self._turn:
+            if self._opened is None:
+                self._opened = self._given or await aio.open_async_store(settings=self._settings())
+        return True
+
+    async def shutdown(self) -> bool:
+        """Close the store, unless it was given. Doing so twice is harmless."""
+        async with self._turn:
+            opened, self._opened = self._opened, None
+            if opened is not None and opened is not self._given:
+                await opened.close()
+        return True
+
+    def _settings(self) -> settings_module.Settings:
+        config = self.config
+        if "home" in config:
+            found = settings_module.load(home=config["home"])
+        else:
+            found = settings_module.load(url=config.get("url") or _url(config.get("db_path", _FILE)))
+        options = {}
+        if "connection_timeout" in config:
+            options["timeout"] = config["connection_timeout"]
+        if "enable_wal_mode" in config:
+            options["journal_mode"] = "wal" if config["enable_wal_mode"] else "delete"
+        return replace(found, **settings_module.check(options, "storage_config"))
+
+    @property
+    def _store(self) -> aio.AsyncStore:
+        if self._opened is None:
+            raise Closed("the storage is not open; `await storage.initialize()` first")
+        return self._opened
+
+    # -- conversations --------------------------------------------------------------------
+
+    async def store_conversation(self, conversation_id: str, data: dict[str, Any]) -> bool:
+        """Keep a conversation as it is, in the place of the one with that id."""
+        await self._store.documents.save(conversation_id, data, kind=CONVERSATION)
+        return True
+
+    async def load_conversation(self, conversation_id: str) -> dict[str, Any] | None:
+        """Return the conversation, or None."""
+        document = await self._store.documents.find(conversation_id)
+        return document.data if document is not None and document.kind == CONVERSATION else None
+
+    async def list_conversations(self) -> list[str]:
+        """Return the ids of all conversations, in the order in which they were first stored."""
+        return list(await self._store.documents.ids(kind=CONVERSATION))
+
+    async def delete_conversation(self, conversation_id: str) -> bool:
+        """Archive a conversation with its messages, memories and chunks; False when there is nothing."""
+        async with self._store.transaction():
+            document = await self._store.documents.find(conversation_id)
+            if document is not None and document.kind != CONVERSATION:
+                return False
+            return bool(await self._store.documents.clear(conversation_id))
+
+    # -- raw messages ---------------------------------------------------------------------
+
+    async def store_raw_messages(self, conversation_id: str, messages: list[dict[str, Any]]) -> bool:
+        """Make these the raw messages of a conversation."""
+        await self._store.raw_messages.save(conversation_id, messages)
+        return True
+
+    async def load_raw_messages(self, conversation_id: str) -> list[dict[str, Any]]:
+        """Return the raw messages of a conversation in their order."""
+        return [message.data for message in await self._store.raw_messages.list(conversation_id)]
+
+    # -- memories -------------------------------------------------------------------------
+
+    async def store_memory(self, conversation_id: str, memory_id: str, memory_data: dict[str, Any]) -> bool:
+        """Keep a memory. Stored twice, it is replaced and keeps its place."""
+        await self._store.memories.save_sequence(conversation_id, memory_id, memory_data)
+        return True
+
+    async def load_memories(self, conversation_id: str) -> list[dict[str, Any]]:
+        """Return the memories of a conversation that were stored under an id, the oldest first."""
+        memories = await self._store.memories.list(conversation=conversation_id, oldest=True, limit=None)
+        return [
+            _Memory(one.data, memory_id=one.memory_id, created_at=one.created_at.isoformat())
+            if isinstance(one.data, dict)
+            else one.data
+            for one in memories
+            if one.memory_id is not None
+        ]
+
+    # -- reasoning ------------------------------------------------------------------------
+
+    async def store_reasoning_chain(self, agent_id: str, chain_data: dict[str, Any]) -> bool:
+        """Keep a reasoning chain of an agent."""
+        await self._store.reasoning.add(agent_id, chain_data)
+        return True
+
+    async def load_reasoning_chains(self, agent_id: str, limit: int | None = None) -> list[dict[str, Any]]:
+        """Return an agent's most recent chains, at most ``limit`` of them, the oldest first."""
+        return [chain.data for chain in await self._store.reasoning.recent(agent_id, limit)]
+
+    # -- chunks and cache -----------------------------------------------------------------
+
+    async def store_chunk_info(self, conversation_id: str, chunk_data: dict[str, Any]) -> bool:
+        """Keep what was decided on the chunks of a conversation."""
+        await self._store.chunks.save_info(conversation_id, chunk_data)
+        return True
+
+    async def load_chunk_info(self, conversation_id: str) -> dict[str, Any] | None:
+        """Return what was decided on the chunks of a conversation, or None."""
+        found: dict[str, Any] | None = await self._store.chunks.info(conversation_id)
+        return found
+
+    async def store_cache_entry(
+        self, cache_key: str, cache_data: dict[str, Any], ttl: float | None = None
+    ) -> bool:
+        """Keep a value for ``ttl`` seconds; None is for ever, and 0 is over at once."""
+        await self._store._cache_entries.set(_CACHE, cache_key, cache_data, ttl=ttl)
+        return True
+
+    async def load_cache_entry(self, cache_key: str) -> dict[str, Any] | None:
+        """Return the value, or None when there is none or it has expired."""
+        found: dict[str, Any] | None = await self._store._cache_entries.get(_CACHE, cache_key)
+        return found
+
+    # -- state ----------------------------------------------------------------------------
+
+    async def store_system_state(self, state_key: str, state_data: dict[str, Any]) -> bool:
+        """Keep a part of the system's state."""
+        await self._store.state.set(state_key, state_data)
+        return True
+
+    async def load_system_state(self, state_key: str) -> dict[str, Any] | None:
+        """Return a part of the system's state, or None."""
+        state = await self._store.state.find(state_key)
+        return None if state is None else state.data
+
+    # -- tools ----------------------------------------------------------------------------
+
+    async def health_check(self) -> dict[str, Any]:
+        """Tell whether the store answers: ``status`` is ``healthy`` or ``error``. It never raises."""
+        try:
+            store = self._store
+            await store._workers.read(lambda: counts(store._store._engine))
+        except WilkError as error:
+            return {"status": "error", "error": str(error), "connection_active": False}
+        return {
+            "status": "healthy",
+            **self._place(store),
+            "journal_mode": store.settings.journal_mode,
+            "connection_active": True,
+        }
+
+    async def get_storage_stats(self) -> dict[str, Any]:
+        """Count what there is. Each count has the name of Connectome's table (``conversations_count``),
+        and that of conversations its documented one too (``conversation_count``)."""
+        store = self._store
+        found = await store._workers.read(lambda: counts(store._store._engine))
+        place = self._place(store)
+        size = {"total_bytes": place["database_size_bytes"]} if "database_size_bytes" in place else {}
+        return {
+            "storage_type": store.settings.url.partition("://")[0],
+            **place,
+            "conversation_count": found["conversations"],
+            **{f"{name}_count": count for name, count in found.items()},
+            **size,
+        }
+
+    def _place(self, store: aio.AsyncStore) -> dict[str, Any]:
+        """Where the data is and how large, for a store that is a file; and the time."""
+        now = {"timestamp": clock.to_datetime(store._store._engine.clock.now()).isoformat()}
+        scheme, _, rest = store.settings.url.partition(":///")
+        file = Path(unquote(rest.partition("?")[0])).expanduser()
+        if scheme != "sqlite" or not file.is_file():
+            return now
+        parts = (file, file.with_name(file.name + "-wal"))
+        size = sum(part.stat().st_size for part in parts if part.exists())
+        return {"database_path": str(file), "database_size_bytes": size, **now}
+
+
+def _url(db_path: str | Path) -> str:
+    if str(db_path) == ":memory:":
+        return "sqlite:///:memory:"
+    path = str(Path(db_path).expanduser().absolute())
+    return f"sqlite:///{path.replace('%', '%25').replace('?', '%3F')}"
+
+
+def create_sqlite_storage(db_path: str | Path = _FILE, **options: Any) -> ConnectomeStorage:
+    """Make a storage over an SQLite file; the options are those of :class:`ConnectomeStorage`."""
+    return ConnectomeStorage({"db_path": db_path, **options})

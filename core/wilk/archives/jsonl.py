@@ -1,0 +1,161 @@
+"""The archive in files: compressed JSON lines in the home folder, ``archive/000001.jsonl.gz`` and so on.
+
+Files only grow, and plain ``zcat`` reads them. What is handed over in one go makes one gzip member,
+so that reading a row unpacks that member alone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from wilk.amounts import size
+from wilk.archives.locking import locked
+from wilk.archives.members import offsets, packed, unpacked
+from wilk.contracts import Archive
+from wilk.errors import BackendError, Invalid, SettingsError
+from wilk.files import private_folder, sync_folder
+from wilk.hookspecs import hookimpl
+from wilk.settings import Settings
+
+_FILE_SIZE = "64MB"
+
+
+class Jsonl:
+    """The files of one folder. A place is ``FILE:OFFSET:LINE``: file number, byte and line in the member."""
+
+    def __init__(self, folder: Path, *, file_size: int, timeout: float) -> None:
+        self._folder = folder
+        self._file_size = file_size
+        self._timeout = timeout
+        self._known = (0, 0, 0)  # the newest file: its number, its last member's offset and end
+        self._member: tuple[tuple[int, int], list[bytes]] = ((0, 0), [])  # what was read last
+
+    def exclusive(self) -> AbstractContextManager[None]:
+        """Keep other threads and processes from appending while the block runs; raises Busy."""
+        return locked(self._folder / "lock", self._timeout)
+
+    def append(self, entries: Sequence[tuple[int, bytes]]) -> list[str]:
+        """Write entries as one member, and return when it is on the disk.
+
+        Those that the last member holds already keep their place.
+        """
+        try:
+            number, last, end = self._newest()
+            kept = {}
+            if end:
+                kept = {line: f"{number:06d}:{last}:{n}" for n, line in enumerate(self._lines(number, last))}
+            new = [line for _, line in entries if line not in kept]
+            if new:
+                if end is None or not number or end >= self._file_size:
+                    number, end = number + 1, 0
+                self._write(number, end, packed(b"".join(line + b"\n" for line in new)))
+                kept |= {line: f"{number:06d}:{end}:{n}" for n, line in enumerate(new)}
+        except OSError as error:
+            raise BackendError(f"{self._folder} cannot be written: {error.strerror}") from error
+        return [kept[line] for _, line in entries]
+
+    def read(self, places: Sequence[str]) -> list[bytes]:
+        """Return the lines at these places; each member is unpacked once."""
+        wanted: dict[tuple[int, int], list[tuple[int, int]]] = {}
+        for order, place in enumerate(places):
+            try:
+                number, offset, line = map(int, place.split(":"))
+            except ValueError:
+                raise BackendError(f"archive place {place!r}: FILE:OFFSET:LINE is wanted") from None
+            wanted.setdefault((number, offset), []).append((order, line))
+        found = [b""] * len(places)
+        for member, lines in wanted.items():
+            held = self._lines(*member)
+            for order, line in lines:
+                if line >= len(held):
+                    raise BackendError(f"{self._file(member[0])}: byte {member[1]} has no line {line}")
+                found[order] = held[line]
+        return found
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+    def _file(self, number: int) -> Path:
+        return self._folder / f"{number:06d}.jsonl.gz"
+
+    def _lines(self, number: int, offset: int) -> list[bytes]:
+        known, lines = self._member
+        if known != (number, offset):
+            lines = unpacked(self._file(number), offset).split(b"\n")[:-1]
+            self._member = ((number, offset), lines)
+        return lines
+
+    def _newest(self) -> tuple[int, int, int | None]:
+        """The newest file's number, its last member and its end; a tail that a crash left is cut off.
+
+        The end is None when the file holds something else, or a member that cannot be read: what
+        follows goes into a new file then, and this one is left as it is. Zeros: there is none.
+        """
+        numbers = [
+            int(file.name[:6]) for file in self._folder.glob("[0-9]*.jsonl.gz") if file.name[:6].isdigit()
+        ]
+        if not numbers:
+            return 0, 0, 0
+        number = max(numbers)
+        file = self._file(number)
+        known, last, end = self._known
+        if known != number or file.stat().st_size < end:
+            last = end = 0
+        try:
+            for offset, after in offsets(file, end):
+                if after is None:
+                    os.truncate(file, offset)
+                else:
+                    last, end = offset, after
+            if end:
+                self._lines(number, last)
+        except BackendError:
+            return number, 0, None
+        self._known = (number, last, end)
+        return number, last, end
+
+    def _write(self, number: int, end: int, member: bytes) -> None:
+        file = self._file(number)
+        private_folder(self._folder)
+        handle = os.open(file, os.O_CREAT | os.O_WRONLY | getattr(os, "O_BINARY", 0), 0o600)
+        with os.fdopen(handle, "wb") as opened:
+            opened.seek(end)
+            try:
+                opened.write(member)
+                opened.flush()
+                os.fsync(opened.fileno())
+            except OSError:
+                os.truncate(file, end)
+                raise
+        if not end:
+            sync_folder(self._folder)
+        self._known = (number, end, end + len(member))
+
+
+def _open(settings: Settings) -> Jsonl:
+    options = settings.plugins.get("jsonl") or {}
+    if unknown := sorted(options.keys() - {"folder", "file_size"}):
+        raise SettingsError(f"plugins: jsonl: {unknown[0]!r} is not a setting; it takes folder and file_size")
+    folder = options.get("folder")
+    if folder is None and settings.home is None:
+        raise SettingsError(
+            "archive: jsonl keeps files in the home folder, and this store has none; open it with home=, "
+            "or set plugins: {jsonl: {folder: ...}}"
+        )
+    if folder is not None and not isinstance(folder, str):
+        raise SettingsError(f"plugins: jsonl: folder {folder!r}: a path is wanted")
+    home = settings.home or Path.cwd()
+    try:
+        limit = size(options.get("file_size", _FILE_SIZE))
+    except Invalid as error:
+        raise SettingsError(f"plugins: jsonl: file_size {error}") from error
+    place = home / "archive" if folder is None else home / Path(folder).expanduser()
+    return Jsonl(place, file_size=limit, timeout=settings.timeout)
+
+
+@hookimpl
+def register_archives() -> Iterator[Archive]:
+    yield Archive("jsonl", _open, "compressed JSON lines in the home folder, archive/000001.jsonl.gz")
