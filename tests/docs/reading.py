@@ -137,6 +137,7 @@ class Reader:
         path = [str(folder / "site"), os.environ.get("PYTHONPATH", "")]
         return kept | {
             "HOME": str(self._user),
+            "WILK_DISABLED_PLUGINS": "wilk-tokens",  # pages show the counts that wilk itself makes
             "PATH": f"{self._tools}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": os.pathsep.join(filter(None, path)),
             "PYTHONDONTWRITEBYTECODE": "1",
