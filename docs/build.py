@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 from typing import Any
 
 import wilk
@@ -25,8 +25,8 @@ import wilk.services
 from wilk import errors
 from wilk.cli.nouns import NOUNS, tree
 from wilk.cli.parsing import common
-from wilk.services.definitions import Records
-from wilk.services.sessions import Unset
+from wilk.services.conversation.sessions import Unset
+from wilk.services.definitions.definitions import Records
 from wilk.settings import SETTINGS, Settings
 
 DOCS = Path(__file__).parent
@@ -139,7 +139,7 @@ def _verb_tables() -> str:
 
 def _nouns() -> Iterator[tuple[str, type]]:
     """The nouns of a store, each with the class of its verbs."""
-    modules = [import_module(f"wilk.services.{one.name}") for one in iter_modules(wilk.services.__path__)]
+    modules = [import_module(one.name) for one in walk_packages(wilk.services.__path__, "wilk.services.")]
     services = {
         name: value
         for module in modules

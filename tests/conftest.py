@@ -30,6 +30,10 @@ hypothesis_settings.register_profile(
 hypothesis_settings.load_profile("wilk")
 
 
+BESIDE = ("wilk-audit", "wilk-keywords", "wilk-openai", "wilk-tokens")
+"""What may be installed beside wilk, and must not change what these tests see; tests/plugins says otherwise."""
+
+
 class Time:
     """A clock's hand that a test moves: microseconds since 1970."""
 
@@ -55,8 +59,7 @@ def _set_apart(patch: pytest.MonkeyPatch, folder: Path) -> None:
             patch.delenv(name)
     patch.setenv("WILK_HOME", str(folder / "home"))
     patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-    # What is installed beside wilk must not change what these tests see; tests/plugins says otherwise.
-    patch.setenv("WILK_DISABLED_PLUGINS", "wilk-audit,wilk-keywords,wilk-openai,wilk-tokens")
+    patch.setenv("WILK_DISABLED_PLUGINS", ",".join(BESIDE))
 
 
 @pytest.fixture(autouse=True)
@@ -143,7 +146,7 @@ def plugged(home: Path) -> Iterator[Callable[..., wilk.Store]]:
     opened: list[wilk.Store] = []
 
     def open_with(*plugins: object, **options: Any) -> wilk.Store:
-        opened.append(wilk.open_store(home=home, host=Host(*plugins), **options))
+        opened.append(wilk.open_store(home=home, host=Host(*plugins, disabled=BESIDE), **options))
         return opened[-1]
 
     yield open_with

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import wilk
 from wilk.definitions.tables import Files
-from wilk.services.context_reading import STATEMENTS
+from wilk.services.memory.context_reading import STATEMENTS
 
 FILE = Path(wilk.__file__).parent / "backends" / "sqlite_statements.json"
 

@@ -27,42 +27,42 @@ if TYPE_CHECKING:
     from wilk.definitions.catalog import Catalog
     from wilk.definitions.watcher import Watcher
     from wilk.records.definitions import SyncReport
-    from wilk.services.agents import Agents
-    from wilk.services.archive import Archive
-    from wilk.services.archiver import Archiver
-    from wilk.services.blocks import Blocks
-    from wilk.services.cache_entries import CacheEntries
-    from wilk.services.chunks import Chunks
-    from wilk.services.compaction import Compaction
-    from wilk.services.consolidation import Consolidation
-    from wilk.services.contexts import Contexts
-    from wilk.services.definitions import Definitions
-    from wilk.services.documents import Documents
-    from wilk.services.facts import Facts
-    from wilk.services.feedback import FeedbackNotes
-    from wilk.services.interactions import Interactions
-    from wilk.services.memories import Memories
-    from wilk.services.memory import Memory
-    from wilk.services.messages import Messages
-    from wilk.services.outbox import Outbox
-    from wilk.services.patterns import Patterns
+    from wilk.services.connectome.cache_entries import CacheEntries
+    from wilk.services.connectome.chunks import Chunks
+    from wilk.services.connectome.documents import Documents
+    from wilk.services.connectome.memories import Memories
+    from wilk.services.connectome.raw_messages import RawMessages
+    from wilk.services.connectome.reasoning import Reasoning
+    from wilk.services.connectome.state import State
+    from wilk.services.conversation.messages import Messages
+    from wilk.services.conversation.sessions import Sessions
+    from wilk.services.conversation.tool_calls import ToolCalls
+    from wilk.services.conversation.transcript import Transcript
+    from wilk.services.definitions.agents import Agents
+    from wilk.services.definitions.definitions import Definitions
+    from wilk.services.definitions.personas import Personas
+    from wilk.services.definitions.presets import Presets
+    from wilk.services.definitions.prompts import Prompts
+    from wilk.services.keeping.archive import Archive
+    from wilk.services.keeping.archiver import Archiver
+    from wilk.services.keeping.outbox import Outbox
+    from wilk.services.keeping.retention import Retention
+    from wilk.services.learning.consolidation import Consolidation
+    from wilk.services.learning.feedback import FeedbackNotes
+    from wilk.services.learning.interactions import Interactions
+    from wilk.services.learning.patterns import Patterns
+    from wilk.services.learning.preferences import Preferences
+    from wilk.services.learning.world_models import WorldModels
+    from wilk.services.memory.blocks import Blocks
+    from wilk.services.memory.compaction import Compaction
+    from wilk.services.memory.contexts import Contexts
+    from wilk.services.memory.facts import Facts
+    from wilk.services.memory.memory import Memory
+    from wilk.services.memory.pins import Pins
+    from wilk.services.memory.summaries import Summaries
+    from wilk.services.memory.summarizing import Summarizing
+    from wilk.services.memory.upkeep import Upkeep
     from wilk.services.people import Groups, Users
-    from wilk.services.personas import Personas
-    from wilk.services.pins import Pins
-    from wilk.services.preferences import Preferences
-    from wilk.services.presets import Presets
-    from wilk.services.prompts import Prompts
-    from wilk.services.raw_messages import RawMessages
-    from wilk.services.reasoning import Reasoning
-    from wilk.services.retention import Retention
-    from wilk.services.sessions import Sessions
-    from wilk.services.state import State
-    from wilk.services.summaries import Summaries
-    from wilk.services.summarizing import Summarizing
-    from wilk.services.tool_calls import ToolCalls
-    from wilk.services.transcript import Transcript
-    from wilk.services.upkeep import Upkeep
-    from wilk.services.world_models import WorldModels
 
 
 def open_store(
@@ -141,35 +141,35 @@ class Store:
     @cached_property
     def agents(self) -> Agents:
         """Agents, which follow ``agents/<id>/agent.yaml``."""
-        from wilk.services.agents import Agents
+        from wilk.services.definitions.agents import Agents
 
         return Agents(self.catalog)
 
     @cached_property
     def prompts(self) -> Prompts:
         """Prompts, which follow ``prompts/<id>.yaml``."""
-        from wilk.services.prompts import Prompts
+        from wilk.services.definitions.prompts import Prompts
 
         return Prompts(self.catalog)
 
     @cached_property
     def personas(self) -> Personas:
         """Personas, which follow ``personas/<id>.yaml``."""
-        from wilk.services.personas import Personas
+        from wilk.services.definitions.personas import Personas
 
         return Personas(self.catalog)
 
     @cached_property
     def presets(self) -> Presets:
         """Presets, which follow ``presets/<id>.yaml``."""
-        from wilk.services.presets import Presets
+        from wilk.services.definitions.presets import Presets
 
         return Presets(self.catalog)
 
     @cached_property
     def definitions(self) -> Definitions:
         """Definitions of every other kind: ``mcp-servers.json``, ``config.yaml``, plugins' kinds."""
-        from wilk.services.definitions import Definitions
+        from wilk.services.definitions.definitions import Definitions
 
         return Definitions(self.catalog)
 
@@ -190,7 +190,7 @@ class Store:
     @cached_property
     def sessions(self) -> Sessions:
         """Sessions: conversations and their settings."""
-        from wilk.services.sessions import Sessions
+        from wilk.services.conversation.sessions import Sessions
 
         return Sessions(
             self._engine,
@@ -204,7 +204,7 @@ class Store:
     @cached_property
     def messages(self) -> Messages:
         """Messages, in the order in which they were appended."""
-        from wilk.services.messages import Messages
+        from wilk.services.conversation.messages import Messages
 
         return Messages(
             self._engine, self._events, lambda: self.tokenizer, self._transcript, self._upkeep.appended
@@ -213,49 +213,49 @@ class Store:
     @cached_property
     def tool_calls(self) -> ToolCalls:
         """The log of tool calls."""
-        from wilk.services.tool_calls import ToolCalls
+        from wilk.services.conversation.tool_calls import ToolCalls
 
         return ToolCalls(self._engine, self._events)
 
     @cached_property
     def summaries(self) -> Summaries:
         """Summaries: ranges of a session in few words."""
-        from wilk.services.summaries import Summaries
+        from wilk.services.memory.summaries import Summaries
 
         return Summaries(self._engine, self._events, self._archiver, self._summarizing)
 
     @cached_property
     def memory(self) -> Memory:
         """The life cycle of messages: compaction, and its way back."""
-        from wilk.services.memory import Memory
+        from wilk.services.memory.memory import Memory
 
         return Memory(self._engine, self._events, self._compaction, self.summaries)
 
     @cached_property
     def pins(self) -> Pins:
         """Pins: what a session must not forget."""
-        from wilk.services.pins import Pins
+        from wilk.services.memory.pins import Pins
 
         return Pins(self._engine, self._events, self._archiver, self.settings.pin_types)
 
     @cached_property
     def blocks(self) -> Blocks:
         """Working memory: labelled blocks with a limit."""
-        from wilk.services.blocks import Blocks
+        from wilk.services.memory.blocks import Blocks
 
         return Blocks(self._engine, self._events, self._archiver, lambda: self.tokenizer)
 
     @cached_property
     def facts(self) -> Facts:
         """Facts, with when they hold and when they were known."""
-        from wilk.services.facts import Facts
+        from wilk.services.memory.facts import Facts
 
         return Facts(self._engine, self._events, self._archiver)
 
     @cached_property
     def contexts(self) -> Contexts:
         """Contexts: what is sent to a model, chosen under a budget."""
-        from wilk.services.contexts import Contexts
+        from wilk.services.memory.contexts import Contexts
 
         return Contexts(
             self._engine,
@@ -271,49 +271,49 @@ class Store:
     @cached_property
     def documents(self) -> Documents:
         """Documents: whole conversations, and anything else of JSON, kept as they came."""
-        from wilk.services.documents import Documents
+        from wilk.services.connectome.documents import Documents
 
         return Documents(self._engine, self._events, self._archiver)
 
     @cached_property
     def raw_messages(self) -> RawMessages:
         """The uncompressed messages of conversations, kept for compressing them anew."""
-        from wilk.services.raw_messages import RawMessages
+        from wilk.services.connectome.raw_messages import RawMessages
 
         return RawMessages(self._engine, self._events, self._archiver)
 
     @cached_property
     def chunks(self) -> Chunks:
         """The parts of conversations that are compressed, each as one."""
-        from wilk.services.chunks import Chunks
+        from wilk.services.connectome.chunks import Chunks
 
         return Chunks(self._engine, self._events, self._archiver, self.raw_messages, lambda: self.tokenizer)
 
     @cached_property
     def memories(self) -> Memories:
         """Memories: compressed from conversations, consolidated, or noted."""
-        from wilk.services.memories import Memories
+        from wilk.services.connectome.memories import Memories
 
         return Memories(self._engine, self._events, self._archiver, lambda: self.tokenizer)
 
     @cached_property
     def reasoning(self) -> Reasoning:
         """The reasoning chains of agents."""
-        from wilk.services.reasoning import Reasoning
+        from wilk.services.connectome.reasoning import Reasoning
 
         return Reasoning(self._engine, self._events, self._archiver)
 
     @cached_property
     def state(self) -> State:
         """The state of applications: values under keys."""
-        from wilk.services.state import State
+        from wilk.services.connectome.state import State
 
         return State(self._engine, self._events, self._archiver)
 
     @cached_property
     def interactions(self) -> Interactions:
         """Interactions: exchanges with users, under the ids by which everything about them is found."""
-        from wilk.services.interactions import Interactions
+        from wilk.services.learning.interactions import Interactions
 
         return Interactions(
             self._engine,
@@ -328,35 +328,35 @@ class Store:
     @cached_property
     def patterns(self) -> Patterns:
         """Patterns: what was seen again and again."""
-        from wilk.services.patterns import Patterns
+        from wilk.services.learning.patterns import Patterns
 
         return Patterns(self._engine, self._events, self._archiver)
 
     @cached_property
     def feedback(self) -> FeedbackNotes:
         """Feedback, and whether it was applied."""
-        from wilk.services.feedback import FeedbackNotes
+        from wilk.services.learning.feedback import FeedbackNotes
 
         return FeedbackNotes(self._engine, self._events, self._archiver)
 
     @cached_property
     def preferences(self) -> Preferences:
         """Preferences of users, and of everybody."""
-        from wilk.services.preferences import Preferences
+        from wilk.services.learning.preferences import Preferences
 
         return Preferences(self._engine, self._events, self._archiver)
 
     @cached_property
     def world_models(self) -> WorldModels:
         """World models: what is believed of a domain, and how it was before."""
-        from wilk.services.world_models import WorldModels
+        from wilk.services.learning.world_models import WorldModels
 
         return WorldModels(self._engine, self._events, self._archiver)
 
     @cached_property
     def consolidation(self) -> Consolidation:
         """What turns interactions into memories."""
-        from wilk.services.consolidation import Consolidation
+        from wilk.services.learning.consolidation import Consolidation
 
         return Consolidation(
             self._engine,
@@ -371,21 +371,21 @@ class Store:
     @cached_property
     def _cache_entries(self) -> CacheEntries:
         """Values that can be computed again."""
-        from wilk.services.cache_entries import CacheEntries
+        from wilk.services.connectome.cache_entries import CacheEntries
 
         return CacheEntries(self._engine, self._archiver)
 
     @cached_property
     def archive(self) -> Archive:
         """What was removed, and why."""
-        from wilk.services.archive import Archive
+        from wilk.services.keeping.archive import Archive
 
         return Archive(self._engine, self._archiver, self._outbox)
 
     @cached_property
     def retention(self) -> Retention:
         """How long and how much is kept."""
-        from wilk.services.retention import Retention
+        from wilk.services.keeping.retention import Retention
 
         return Retention(self._engine, self._archiver, self.settings, self._current_session)
 
@@ -406,35 +406,35 @@ class Store:
     @cached_property
     def _archiver(self) -> Archiver:
         """What every row goes through that leaves its table."""
-        from wilk.services.archiver import Archiver
+        from wilk.services.keeping.archiver import Archiver
 
         return Archiver(self._engine, self._events, self._outbox)
 
     @cached_property
     def _transcript(self) -> Transcript:
         """What reads a session's messages, also those that a summary stands for."""
-        from wilk.services.transcript import Transcript
+        from wilk.services.conversation.transcript import Transcript
 
         return Transcript(self._engine, lambda entries: self._archiver.read(entries))
 
     @cached_property
     def _upkeep(self) -> Upkeep:
         """What compacts sessions behind the verbs."""
-        from wilk.services.upkeep import Upkeep
+        from wilk.services.memory.upkeep import Upkeep
 
         return Upkeep(self._engine, self.settings, self._worker.submit, lambda: self._compaction)
 
     @cached_property
     def _summarizing(self) -> Summarizing:
         """The steps of making a summary."""
-        from wilk.services.summarizing import Summarizing
+        from wilk.services.memory.summarizing import Summarizing
 
         return Summarizing(self._engine, self._events, self._transcript, lambda: self.tokenizer)
 
     @cached_property
     def _compaction(self) -> Compaction:
         """What compacts sessions, and undoes it."""
-        from wilk.services.compaction import Compaction
+        from wilk.services.memory.compaction import Compaction
 
         return Compaction(
             self._engine,
@@ -449,7 +449,7 @@ class Store:
     @cached_property
     def _outbox(self) -> Outbox:
         """What hands archived rows to the archive in use, and reads them wherever they lie."""
-        from wilk.services.outbox import Outbox
+        from wilk.services.keeping.outbox import Outbox
 
         return Outbox(self._engine, self.settings, self.host.archive, self._worker.submit)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import wilk
 from wilk.models.base import JsonField, TimeField
-from wilk.services.kinds import KINDS
+from wilk.services.keeping.kinds import KINDS
 
 BEGIN = 1_700_000_000_000_000
 JSON = (

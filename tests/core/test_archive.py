@@ -9,7 +9,7 @@ import pytest
 
 import wilk
 from wilk.clock import to_datetime
-from wilk.services.kinds import KINDS
+from wilk.services.keeping.kinds import KINDS
 
 from .everything import fill, keys
 

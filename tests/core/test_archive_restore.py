@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 import wilk
 from wilk import models
-from wilk.services.archiver import COMPACTED
-from wilk.services.kinds import KINDS
+from wilk.services.keeping.archiver import COMPACTED
+from wilk.services.keeping.kinds import KINDS
 
 from .everything import condition, fill, keys, tables
 

@@ -209,7 +209,7 @@ class TestTrouble:
     def test_a_crash_between_file_and_table_repeats_nothing(
         self, filing: wilk.Store, home: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from wilk.services.outbox import Outbox
+        from wilk.services.keeping.outbox import Outbox
 
         with monkeypatch.context() as patch:
             patch.setattr(Outbox, "_note", lambda *_: 1 / 0)

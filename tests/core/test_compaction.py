@@ -16,9 +16,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 import wilk
 from wilk.host import Host
-from wilk.services.archiver import COMPACTED
-from wilk.services.cuts import Line, leading, places
-from wilk.services.summarizing import hash_of
+from wilk.services.keeping.archiver import COMPACTED
+from wilk.services.memory.cuts import Line, leading, places
+from wilk.services.memory.summarizing import hash_of
 
 Open = Callable[..., wilk.Store]
 

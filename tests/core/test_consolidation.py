@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 import wilk
 from wilk import hookimpl
 from wilk.host import Host
-from wilk.services.archiver import Archiver
+from wilk.services.keeping.archiver import Archiver
 
 OWNERS = st.tuples(st.sampled_from([None, "u", "v"]), st.sampled_from([None, "a"]))
 

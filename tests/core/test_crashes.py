@@ -18,7 +18,7 @@ import pytest
 
 import wilk
 from wilk import codec
-from wilk.services.archiver import COMPACTED
+from wilk.services.keeping.archiver import COMPACTED
 
 SCRIPT = Path(__file__).with_name("crashing.py")
 WORKS = ("compact", "uncompact", "remove", "restore", "retention")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import wilk
 from wilk import clock, models
-from wilk.services.archiver import COMPACTED
+from wilk.services.keeping.archiver import COMPACTED
 
 DAY = timedelta(days=1)
 NOON = datetime(2027, 1, 15, 12, tzinfo=UTC)

@@ -168,7 +168,7 @@ def test_only_the_archive_deletes_rows() -> None:
         for name, file in zip(NAMES, FILES, strict=True)
         if room(name) != "testing" and deletes.search("\n".join(_code_lines(file)))
     }  # fmt: skip
-    assert deleting <= {"services/archiver.py"}
+    assert deleting <= {"services/keeping/archiver.py"}
 
 
 def test_only_the_clock_tells_the_time_of_records() -> None:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import wilk
-from wilk.services import importance
-from wilk.services.importance import score
+from wilk.services.memory import importance
+from wilk.services.memory.importance import score
 
 
 class Adding:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import wilk
 from wilk import hookimpl
-from wilk.services.interactions import FEEDBACK_TYPES
+from wilk.services.learning.interactions import FEEDBACK_TYPES
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30)
 WORDS = TEXTS.filter(str.strip)
@@ -224,7 +224,7 @@ class TestFinding:
     def test_a_tag_is_looked_for_beyond_the_first_page(
         self, store: wilk.Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("wilk.services.interactions._CHUNK", 3)
+        monkeypatch.setattr("wilk.services.learning.interactions._CHUNK", 3)
         for number in range(10):
             store.interactions.add(str(number), tags=["even"] if number % 2 == 0 else [])
         found = store.interactions.list(tag="even", limit=4)
@@ -314,7 +314,7 @@ class TestArchiving:
         assert {one.reason for one in store.archive.list()} == {"consolidated_to_working"}
 
     def test_many_go_in_one_batch(self, store: wilk.Store, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("wilk.services.interactions._CHUNK", 2)
+        monkeypatch.setattr("wilk.services.learning.interactions._CHUNK", 2)
         ids = [store.interactions.add("x").id for _ in range(5)]
         assert store.interactions.archive(ids, reason="tidied") == 5
         assert len({one.batch for one in store.archive.list()}) == 1

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import wilk
-from wilk.services.memories import memory_id
+from wilk.services.connectome.memories import memory_id
 
 SEQUENCE = {
     "messages": [

@@ -14,7 +14,7 @@ import pytest
 import wilk
 from wilk import models
 from wilk.models import _FAMILY
-from wilk.services.kinds import KINDS
+from wilk.services.keeping.kinds import KINDS
 
 from .everything import fill
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 import wilk
 from wilk import models
-from wilk.services.archiver import COMPACTED
-from wilk.services.pins import TYPES
+from wilk.services.keeping.archiver import COMPACTED
+from wilk.services.memory.pins import TYPES
 
 
 class TestAdding:

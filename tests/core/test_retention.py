@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 import wilk
 from wilk import amounts
-from wilk.services.kinds import KINDS
-from wilk.services.retention_rules import rules_of
+from wilk.services.keeping.kinds import KINDS
+from wilk.services.keeping.retention_rules import rules_of
 
 from .everything import fill, keys, tables
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import wilk
 from wilk.context import summarizer
 from wilk.records.conversation import Message
-from wilk.services.summarizing import hash_of
+from wilk.services.memory.summarizing import hash_of
 
 
 def message(text: str, *, role: str = "user", sequence: int = 1, **fields: Any) -> Message:

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import wilk
-from wilk.services.importance import score
+from wilk.services.memory.importance import score
 
 # The Wilk seed's tables.
 WILK_AGENTS = """

@@ -18,9 +18,9 @@ from urllib.parse import unquote
 from wilk import aio, clock
 from wilk import settings as settings_module
 from wilk.errors import Closed, SettingsError, WilkError
-from wilk.services.connectome import counts
-from wilk.services.documents import CONVERSATION
-from wilk.services.memories import memory_id as memory_id
+from wilk.services.connectome.counting import counts
+from wilk.services.connectome.documents import CONVERSATION
+from wilk.services.connectome.memories import memory_id as memory_id
 
 _CACHE = "connectome"
 _OPTIONS = ("db_path", "connection_timeout", "enable_wal_mode", "url", "home")

@@ -19,8 +19,8 @@ from wilk.errors import Closed, Invalid, NotFound
 from wilk.records.archive import Archived
 from wilk.records.decoding import decoder
 from wilk.records.learning import Action, Feedback, Interaction, Pattern, Preference, WorldModel
-from wilk.services.archiver import COMPACTED
-from wilk.services.kinds import kind
+from wilk.services.keeping.archiver import COMPACTED
+from wilk.services.keeping.kinds import kind
 
 _KEPT = "kept"  # where unknown keys lie in a record's metadata
 _ALL = 2**31 - 1

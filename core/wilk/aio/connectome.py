@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from wilk.aio.nouns import Noun, reading, writing
-from wilk.services.cache_entries import CacheEntries
-from wilk.services.chunks import Chunks
-from wilk.services.documents import Documents
-from wilk.services.memories import Memories
-from wilk.services.raw_messages import RawMessages
-from wilk.services.reasoning import Reasoning
-from wilk.services.state import State
+from wilk.services.connectome.cache_entries import CacheEntries
+from wilk.services.connectome.chunks import Chunks
+from wilk.services.connectome.documents import Documents
+from wilk.services.connectome.memories import Memories
+from wilk.services.connectome.raw_messages import RawMessages
+from wilk.services.connectome.reasoning import Reasoning
+from wilk.services.connectome.state import State
 
 
 class AsyncDocuments(Noun):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from wilk.aio.nouns import Noun, reading, writing
-from wilk.services.messages import Messages
-from wilk.services.sessions import Sessions
-from wilk.services.tool_calls import ToolCalls
+from wilk.services.conversation.messages import Messages
+from wilk.services.conversation.sessions import Sessions
+from wilk.services.conversation.tool_calls import ToolCalls
 
 
 class AsyncSessions(Noun):

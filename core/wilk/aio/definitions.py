@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from wilk.aio.nouns import Noun, reading, writing
-from wilk.services.agents import Agents
-from wilk.services.definitions import Definitions
-from wilk.services.personas import Personas
-from wilk.services.presets import Presets
-from wilk.services.prompts import Prompts
+from wilk.services.definitions.agents import Agents
+from wilk.services.definitions.definitions import Definitions
+from wilk.services.definitions.personas import Personas
+from wilk.services.definitions.presets import Presets
+from wilk.services.definitions.prompts import Prompts
 
 
 class AsyncAgents(Noun):

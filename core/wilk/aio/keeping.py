@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from wilk.aio.nouns import Noun, reading, writing
-from wilk.services.archive import Archive
-from wilk.services.retention import Retention
+from wilk.services.keeping.archive import Archive
+from wilk.services.keeping.retention import Retention
 
 
 class AsyncArchive(Noun):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from wilk.aio.nouns import Noun, reading, writing
-from wilk.services.consolidation import Consolidation
-from wilk.services.feedback import FeedbackNotes
-from wilk.services.interactions import Interactions
-from wilk.services.patterns import Patterns
-from wilk.services.preferences import Preferences
-from wilk.services.world_models import WorldModels
+from wilk.services.learning.consolidation import Consolidation
+from wilk.services.learning.feedback import FeedbackNotes
+from wilk.services.learning.interactions import Interactions
+from wilk.services.learning.patterns import Patterns
+from wilk.services.learning.preferences import Preferences
+from wilk.services.learning.world_models import WorldModels
 
 
 class AsyncInteractions(Noun):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from wilk.aio.nouns import Noun, reading, writing
-from wilk.services.blocks import Blocks
-from wilk.services.contexts import Contexts
-from wilk.services.facts import Facts
-from wilk.services.memory import Memory
-from wilk.services.pins import Pins
-from wilk.services.summaries import Summaries
+from wilk.services.memory.blocks import Blocks
+from wilk.services.memory.contexts import Contexts
+from wilk.services.memory.facts import Facts
+from wilk.services.memory.memory import Memory
+from wilk.services.memory.pins import Pins
+from wilk.services.memory.summaries import Summaries
 
 
 class AsyncPins(Noun):

@@ -87,7 +87,7 @@ class Fact(NamedTuple):
 
 
 class Manifest(NamedTuple):
-    """The receipt of one context, as ``services/contexts.py`` describes its items."""
+    """The receipt of one context, as ``services/memory/contexts.py`` describes its items."""
 
     id: str
     session_id: str

@@ -12,9 +12,9 @@ from wilk.events import Events
 from wilk.models.statements import param
 from wilk.records.decoding import decoder
 from wilk.records.people import Group, Membership, User
-from wilk.services.archiver import Archiver
 from wilk.services.arguments import UNSET, Unset
 from wilk.services.arguments import limit as limits
+from wilk.services.keeping.archiver import Archiver
 
 
 class Users:

@@ -13,7 +13,7 @@ import wilk
 import wilk_keywords
 from wilk.backends import sqlite
 from wilk.definitions import kinds
-from wilk.services.importance import score
+from wilk.services.memory.importance import score
 from wilk_keywords.words import Words
 
 Open = Callable[..., wilk.Store]

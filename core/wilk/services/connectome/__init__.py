@@ -1,0 +1,1 @@
+"""Verbs of the Connectome family: documents, raw messages, chunks, memories, reasoning, state."""

@@ -1,0 +1,1 @@
+"""Verbs of the conversation family: sessions, messages, tool calls."""

@@ -1,0 +1,1 @@
+"""Verbs of the definitions family: agents, prompts, personas, presets and the rest."""

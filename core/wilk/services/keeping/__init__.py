@@ -1,0 +1,1 @@
+"""Verbs of keeping: the archive, what goes into it and comes back, retention."""

@@ -1,0 +1,1 @@
+"""Verbs of the learning family: interactions, patterns, feedback, preferences, world models."""

@@ -1,0 +1,1 @@
+"""Verbs of the memory family: pins, working memory, facts, summaries, compaction, contexts."""
