@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 import signal
 import sqlite3
@@ -142,6 +143,12 @@ def check_sound(home: Path) -> None:
 
 
 def check_nothing_lost_or_doubled(home: Path, before: Rows) -> None:
+    lines = [
+        line
+        for file in sorted((home / "archive").glob("*.gz"))
+        for line in gzip.decompress(file.read_bytes()).splitlines()
+    ]
+    assert len(set(lines)) == len(lines), "a row lies in the files of the archive twice"
     there = live(home)
     gone = archived(home)
     assert len({key for key, _ in gone}) == len(gone), "a row lies in the archive twice"

@@ -74,6 +74,41 @@ def fill(store: wilk.Store) -> None:
     store.sessions.create(id="removed")
     store.messages.append("removed", "user", "archived", id="m3")
     store.sessions.remove("removed", reason="tidied")
+    fill_memory(store)
+    fill_learning(store)
+
+
+def fill_memory(store: wilk.Store) -> None:
+    """Rows of the memory and Connectome families."""
+    store.sessions.create(id="long", context_strategy="discard", max_tokens=200)
+    for number in range(12):
+        store.messages.append("long", "user", f"What is {number} times {number}?", id=f"q{number}", tokens=9)
+        store.messages.append("long", "assistant", f"It is {number * number}, because it is so.", tokens=9)
+    store.pins.add("long", "Numbers are squared", type="concept", source="q3", importance=0.9)
+    store.blocks.set("mood", "curious", session="long", max_tokens=20)
+    store.facts.correct(store.facts.add("ada", "likes", "wolves", user="ada").id, object=["wolves", "bears"])
+    store.memory.compact("long", keep_messages=6)
+    store.contexts.build("long", manifest=True)
+    store.documents.save("doc", {"z": 1, "a": [None, "ü"]}, title="Title", user="ada")
+    store.raw_messages.save("doc", [{"role": "user", "content": "raw " * 40}] * 6)
+    store.chunks.divide("doc", chunk_tokens=50, tail_tokens=10)
+    store.chunks.save_info("doc", {"size": 50})
+    store.memories.save_sequence("doc", "mem_1", {"sequence": [1, 2, 3]})
+    store.memories.add("Ada likes wolves", user="ada", sources=["q1"])
+    store.reasoning.add("coder", {"agent_response": "42", "tool_calls": []})
+    store.state.set("timeline_state_x", {"at": 3})
+    store._cache_entries.set("responses", "k", {"v": 1})
+
+
+def fill_learning(store: wilk.Store) -> None:
+    """Rows of the learning family."""
+    asked = store.interactions.add("How far is it?", id="i1", user="ada", tags=["way"], success=True)
+    store.interactions.act(asked.id, "search", target="map", result={"km": 3})
+    store.patterns.add("looks at the map first", pattern_type="workflow", sequence=["search"], frequency=3)
+    store.feedback.mark_applied(store.feedback.add("correction", "in miles", interaction="i1").id)
+    store.preferences.set("units", "miles", user="ada", category="display")
+    world = store.world_models.save("ways", entities=[{"id": "e1", "type": "town"}], domain_confidence=0.5)
+    store.world_models.snapshot(world.id, trigger_event="found")
 
 
 def everything(store: wilk.Store) -> Any:
@@ -96,7 +131,24 @@ def everything(store: wilk.Store) -> Any:
             "found": sorted(hit.message.id for hit in store.messages.search("WOLF", session="talk")),
             "archive": store.archive.list(limit=1000),
         }
+        | _later_families(store)
     )
+
+
+def _later_families(store: wilk.Store) -> dict[str, Any]:
+    if store.sessions.find("long") is None:
+        return {}  # a database of the first schema
+    manifest = store.contexts.manifests("long")[0]
+    return {
+        "memory": [store.pins.list("long"), store.blocks.list(session="long"), store.summaries.list("long"),
+                   store.facts.history("ada", "likes"), manifest, store.contexts.messages_of(manifest.id)],
+        "connectome": [store.documents.list(), store.raw_messages.list("doc"), store.chunks.list("doc"),
+                       store.chunks.info("doc"), store.memories.list(), store.reasoning.recent("coder"),
+                       store.state.list(), store._cache_entries.get("responses", "k")],
+        "learning": [store.interactions.list(), store.interactions.actions("i1"), store.patterns.list(),
+                     store.feedback.list(), store.preferences.list(), store.world_models.by_domain("ways"),
+                     store.world_models.snapshots(store.world_models.by_domain("ways")[0].id)],
+    }  # fmt: skip
 
 
 def _plain(value: Any) -> Any:
