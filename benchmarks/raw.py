@@ -36,14 +36,16 @@ class Raw:
         self._last = f"SELECT {columns} FROM messages WHERE session_id = ? ORDER BY sequence DESC LIMIT ?"
         self._advance = (
             "UPDATE sessions SET last_sequence = last_sequence + ?, message_count = message_count + ?, "
-            "updated_at = ? WHERE id = ? RETURNING last_sequence"
+            "token_count = token_count + ?, updated_at = ? WHERE id = ? RETURNING last_sequence"
         )
         self._sequence = names.index("sequence")
+        self._tokens = names.index("tokens")
 
     def append(self, session: str, row: list[Any]) -> None:
         execute = self.connection.execute
         execute("BEGIN IMMEDIATE")
-        row[self._sequence] = execute(self._advance, (1, 1, time.time_ns() // 1000, session)).fetchall()[0][0]
+        counts = (1, 1, row[self._tokens], time.time_ns() // 1000, session)
+        row[self._sequence] = execute(self._advance, counts).fetchall()[0][0]
         execute(self._insert, row)
         execute("COMMIT")
 
@@ -52,7 +54,8 @@ class Raw:
         execute = self.connection.execute
         execute("BEGIN IMMEDIATE")
         n = len(rows)
-        [(last,)] = execute(self._advance, (n, n, time.time_ns() // 1000, session)).fetchall()
+        tokens = sum(row[self._tokens] for row in rows)
+        [(last,)] = execute(self._advance, (n, n, tokens, time.time_ns() // 1000, session)).fetchall()
         for sequence, row in enumerate(rows, last - n + 1):
             row[self._sequence] = sequence
         whole = 0 if at_once == 1 else n - n % at_once

@@ -43,6 +43,7 @@ class Settings:
     pin_types: tuple[str, ...] = ()
     archive: str = "table"
     retention: Mapping[str, Any] = field(default_factory=dict)
+    retention_interval: float = 3600.0
     consolidation: str = "manual"
     consolidation_interval: float = 300.0
     watch_quiet: float = 0.05
@@ -237,6 +238,12 @@ SETTINGS = (
     Setting("pin_types", _names, "a list of names", "types of pins beyond those that wilk has"),
     Setting("archive", _text, "a name", "where removed rows are kept: table, jsonl, or a plugin's"),
     Setting("retention", _mapping, "a mapping", "how long and how much is kept, by kind"),
+    Setting(
+        "retention_interval",
+        _seconds,
+        "seconds from 0 to 86400",
+        "the time between two runs of the retention rules; 0: only by hand",
+    ),
     Setting(
         "consolidation",
         _one_of(*CONSOLIDATION),

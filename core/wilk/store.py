@@ -133,8 +133,17 @@ class Store:
         if settings.archive != "table" and not engine.readonly:
             self._outbox.begin()
         host.store_opened(self)
-        if settings.consolidation == "timer" and not settings.readonly:
+        if not engine.readonly:
+            self._start_timers()
+
+    def _start_timers(self) -> None:
+        """Begin what the settings want done again and again while the store is open."""
+        settings = self.settings
+        if settings.consolidation == "timer":
             self.consolidation.start(settings.consolidation_interval)
+        if settings.retention and settings.retention_interval:
+            self.retention._rules(None)  # a bad rule is told now, and not by a log an hour later
+            self._worker.repeat("retention", settings.retention_interval, self.retention.run)
 
     # -- nouns ----------------------------------------------------------------------------
 

@@ -235,7 +235,7 @@ class TestSettings:
 
     def test_that_are_bad_name_the_file(self, home: Path) -> None:
         home.mkdir(mode=0o700)
-        (home / "config.yaml").write_text("retention: {session: {age: 90}}\n")
+        (home / "config.yaml").write_text("retention: {session: {age: 90}}\nretention_interval: 0\n")
         with (
             wilk.open_store(home=home) as store,
             pytest.raises(

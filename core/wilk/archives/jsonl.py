@@ -7,9 +7,11 @@ so that reading a row unpacks that member alone.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from zlib import crc32
 
 from wilk.amounts import size
 from wilk.archives.locking import locked
@@ -21,10 +23,16 @@ from wilk.hookspecs import hookimpl
 from wilk.settings import Settings
 
 _FILE_SIZE = "64MB"
+_NAME = re.compile(r"(\d{6,18})\.jsonl\.gz", re.ASCII)
 
 
 class Jsonl:
-    """The files of one folder. A place is ``FILE:OFFSET:LINE``: file number, byte and line in the member."""
+    """The files of one folder.
+
+    A place is ``FILE:OFFSET:LINE:CRC``: file number, byte of the member, line in it, and the line's
+    checksum. By that another row is never taken for this one, as could be when a file was lost and
+    its number given again.
+    """
 
     def __init__(self, folder: Path, *, file_size: int, timeout: float) -> None:
         self._folder = folder
@@ -46,32 +54,38 @@ class Jsonl:
             number, last, end = self._newest()
             kept = {}
             if end:
-                kept = {line: f"{number:06d}:{last}:{n}" for n, line in enumerate(self._lines(number, last))}
+                kept = {
+                    line: _place(number, last, n, line) for n, line in enumerate(self._lines(number, last))
+                }
             new = [line for _, line in entries if line not in kept]
             if new:
                 if end is None or not number or end >= self._file_size:
                     number, end = number + 1, 0
                 self._write(number, end, packed(b"".join(line + b"\n" for line in new)))
-                kept |= {line: f"{number:06d}:{end}:{n}" for n, line in enumerate(new)}
+                kept |= {line: _place(number, end, n, line) for n, line in enumerate(new)}
         except OSError as error:
             raise BackendError(f"{self._folder} cannot be written: {error.strerror}") from error
         return [kept[line] for _, line in entries]
 
     def read(self, places: Sequence[str]) -> list[bytes]:
         """Return the lines at these places; each member is unpacked once."""
-        wanted: dict[tuple[int, int], list[tuple[int, int]]] = {}
+        wanted: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
         for order, place in enumerate(places):
             try:
-                number, offset, line = map(int, place.split(":"))
+                *numbers, sum = place.split(":")
+                number, offset, line = map(int, numbers)
+                wanted.setdefault((number, offset), []).append((order, line, int(sum, 16)))
             except ValueError:
-                raise BackendError(f"archive place {place!r}: FILE:OFFSET:LINE is wanted") from None
-            wanted.setdefault((number, offset), []).append((order, line))
+                raise BackendError(f"archive place {place!r}: FILE:OFFSET:LINE:CRC is wanted") from None
         found = [b""] * len(places)
         for member, lines in wanted.items():
             held = self._lines(*member)
-            for order, line in lines:
-                if line >= len(held):
-                    raise BackendError(f"{self._file(member[0])}: byte {member[1]} has no line {line}")
+            for order, line, sum in lines:
+                if line >= len(held) or crc32(held[line]) != sum:
+                    raise BackendError(
+                        f"{self._file(member[0])} is another file than the one that was written: the row is "
+                        f"not at byte {member[1]}, line {line}; put the file back from a backup"
+                    )
                 found[order] = held[line]
         return found
 
@@ -94,12 +108,10 @@ class Jsonl:
         The end is None when the file holds something else, or a member that cannot be read: what
         follows goes into a new file then, and this one is left as it is. Zeros: there is none.
         """
-        numbers = [
-            int(file.name[:6]) for file in self._folder.glob("[0-9]*.jsonl.gz") if file.name[:6].isdigit()
-        ]
-        if not numbers:
+        names = map(_NAME.fullmatch, os.listdir(self._folder) if self._folder.is_dir() else ())
+        number = max((int(name[1]) for name in names if name is not None), default=0)
+        if not number:
             return 0, 0, 0
-        number = max(numbers)
         file = self._file(number)
         known, last, end = self._known
         if known != number or file.stat().st_size < end:
@@ -133,6 +145,10 @@ class Jsonl:
         if not end:
             sync_folder(self._folder)
         self._known = (number, end, end + len(member))
+
+
+def _place(number: int, offset: int, line: int, data: bytes) -> str:
+    return f"{number:06d}:{offset}:{line}:{crc32(data):08x}"
 
 
 def _open(settings: Settings) -> Jsonl:

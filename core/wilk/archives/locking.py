@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from wilk.errors import Busy
+from wilk.errors import BackendError, Busy
 from wilk.files import private_folder
 
 _PAUSE = 0.02
@@ -17,12 +17,16 @@ _PAUSE = 0.02
 
 @contextmanager
 def locked(file: Path, timeout: float) -> Iterator[None]:
-    """Hold the lock while the block runs; raises Busy when others hold it for longer than ``timeout``.
+    """Hold the lock while the block runs; raises Busy when others hold it for longer than ``timeout``,
+    and BackendError when the file cannot be had.
 
     Each use opens the file anew, so that threads of one process keep each other out as well.
     """
-    private_folder(file.parent)
-    handle = os.open(file, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        private_folder(file.parent)
+        handle = os.open(file, os.O_CREAT | os.O_RDWR, 0o600)
+    except OSError as error:
+        raise BackendError(f"{error.filename or file} cannot be written: {error.strerror}") from error
     try:
         until = time.monotonic() + timeout
         while not _taken(handle):

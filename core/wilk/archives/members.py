@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from wilk.errors import BackendError
 
@@ -20,6 +22,8 @@ from wilk.errors import BackendError
 _HEADER = struct.Struct("<4s6xH2sHQ")
 _START = b"\x1f\x8b\x08\x04"
 _NAME = b"wk"
+_MARK = re.compile(re.escape(_START) + rb".{6}" + re.escape(struct.pack("<H2sH", 12, _NAME, 8)), re.DOTALL)
+_PIECE = 1 << 20
 
 
 def packed(data: bytes) -> bytes:
@@ -49,8 +53,8 @@ def unpacked(file: Path, offset: int) -> bytes:
 def offsets(file: Path, start: int = 0) -> Iterator[tuple[int, int | None]]:
     """Give each member's offset and end, from ``start`` on.
 
-    The last end is None when the file breaks off inside that member; what is no member raises
-    BackendError.
+    The last end is None when the file breaks off inside that member. What is no member raises
+    BackendError, and so does one that seems to be cut off while others follow: its length is wrong.
     """
     with file.open("rb") as opened:
         size = os.fstat(opened.fileno()).st_size
@@ -61,10 +65,23 @@ def offsets(file: Path, start: int = 0) -> Iterator[tuple[int, int | None]]:
             if length is None and len(header) == _HEADER.size and any(header):
                 raise BackendError(f"{file}: there is no archive member at byte {start}")
             end = None if length is None or start + length > size else start + length
+            if end is None and _follows(opened, start + 1):
+                raise BackendError(f"{file}: the archive member at byte {start} is damaged")
             yield start, end
             if end is None:
                 return
             start = end
+
+
+def _follows(opened: BinaryIO, start: int) -> bool:
+    """Whether a member begins anywhere from there on."""
+    opened.seek(start)
+    overlap = b""
+    while piece := opened.read(_PIECE):
+        if _MARK.search(overlap + piece):
+            return True
+        overlap = piece[-_HEADER.size :]
+    return False
 
 
 def _length(header: bytes) -> int | None:
