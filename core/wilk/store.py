@@ -132,17 +132,19 @@ class Store:
         runner.migrate(engine, opened, host.model_sets())
         if settings.archive != "table" and not engine.readonly:
             self._outbox.begin()
-        host.store_opened(self)
         if not engine.readonly:
             self._start_timers()
+        host.store_opened(self)
 
     def _start_timers(self) -> None:
         """Begin what the settings want done again and again while the store is open."""
         settings = self.settings
+        retention = settings.retention and settings.retention_interval
+        if retention:
+            self.retention._rules(None)  # a bad rule is told now, and not by a log an hour later
         if settings.consolidation == "timer":
             self.consolidation.start(settings.consolidation_interval)
-        if settings.retention and settings.retention_interval:
-            self.retention._rules(None)  # a bad rule is told now, and not by a log an hour later
+        if retention:
             self._worker.repeat("retention", settings.retention_interval, self.retention.run)
 
     # -- nouns ----------------------------------------------------------------------------
