@@ -35,8 +35,14 @@ def measure(folder: Path, *, quick: bool = False) -> Report:
         "wilk agents list": [wilk_command, "agents", "list"],
         "wilk sessions show": [wilk_command, "sessions", "show", session],
     }
+    reading = {
+        "wilk context show": [wilk_command, "context", "show", session],
+        "wilk memory status": [wilk_command, "memory", "status", session],
+        "wilk pins list": [wilk_command, "pins", "list", session],
+        "wilk archive list": [wilk_command, "archive", "list"],
+    }
     contestants = {FLOOR: ([sys.executable, "-c", "pass"], plain)}
-    contestants |= {name: (command, plain) for name, command in commands.items()}
+    contestants |= {name: (command, plain) for name, command in {**commands, **reading}.items()}
     contestants |= {name + WITH_PLUGINS: (command, plugged) for name, command in commands.items()}
     llm = _script("llm")
     if llm.exists():
@@ -60,13 +66,14 @@ def measure(folder: Path, *, quick: bool = False) -> Report:
     peak = {name: [cost.peak for cost in many] for name, many in costs.items()}
     for name in contestants:
         report.figure(name, cpu[name], "CPU ms")
-    for name in (FLOOR, *commands, "llm logs -n 1"):
+    for name in (FLOOR, *commands, *reading, "llm logs -n 1"):
         if name in peak:
             report.figure(f"{name}: peak memory", peak[name], "MiB")
     goals = {"import wilk": 3.0, "wilk --version": 2.5, "wilk agents list": 7.0, "wilk sessions show": 7.0}
+    goals |= dict.fromkeys(reading, 7.0)
     for name, goal in goals.items():
         report.compare(f"{name} ÷ floor", cpu[name], cpu[FLOOR], at_most=goal)
-    for name in ("wilk agents list", "wilk sessions show"):
+    for name in ("wilk agents list", "wilk sessions show", *reading):
         over = sorted(a - b for a, b in zip(peak[name], peak[FLOOR], strict=True))
         report.state(f"{name}: memory over the floor", over[len(over) // 2], at_most=12, unit="MiB")
     for name in commands:
@@ -91,6 +98,8 @@ def _home(home: Path) -> str:
         ids = [store.sessions.create(name=f"session {number}").id for number in range(RECORDS)]
         for session in ids:
             store.messages.extend(session, texts)
+        store.pins.add(ids[0], texts[0]["text"])
+        store.memory.compact(ids[0], keep_messages=10)
     return ids[0]
 
 

@@ -76,6 +76,7 @@ def compiled() -> str:
         store.contexts.build(session)
         for name, build in STATEMENTS.items():
             engine.statement(name, build)
+        store.contexts.stats(session)
         store.contexts.manifests(session)
         with suppress(wilk.NotFound):
             store.contexts.manifest("x")

@@ -120,6 +120,7 @@ class ArchiveStorage(Protocol):
         It must outlive a power cut when this returns. After a crash, or an error, the entries that
         were appended last may come again: those that lie there already, byte for byte, keep
         their place. A number alone says nothing: a database that was set back gives it anew.
+        There may be fewer places than entries, those of the first ones; the others come again then.
         """
 
     def read(self, places: Sequence[str]) -> Sequence[bytes]:

@@ -254,6 +254,11 @@ class Engine:
         with self._guard:
             self._connections.ensure()
 
+    def patience(self) -> float:
+        """How long the calling thread may wait for another that may wait for this store, in seconds:
+        not at all inside of a transaction or a snapshot."""
+        return 0.0 if self._local.depth or self._local.reading else self.timeout
+
     def translated(self, error: Exception) -> Exception:
         """Turn a driver's error, or the same as Peewee wraps it, into one of wilk's."""
         text = str(error)

@@ -164,6 +164,13 @@ def _seconds(value: Any) -> float:
     return float(value)
 
 
+def _interval(value: Any) -> float:
+    seconds = _seconds(value)
+    if not seconds:
+        raise ValueError
+    return seconds
+
+
 def _count(value: Any) -> int:
     if isinstance(value, (bool, float)) or int(value) < 1:
         raise ValueError
@@ -250,7 +257,12 @@ SETTINGS = (
         " or ".join(CONSOLIDATION),
         "when interactions become memories: by hand, on a timer, or as soon as there are enough",
     ),
-    Setting("consolidation_interval", _seconds, "seconds", "the time between two consolidations"),
+    Setting(
+        "consolidation_interval",
+        _interval,
+        "seconds above 0, at most 86400",
+        "the time between two consolidations",
+    ),
     Setting("watch_quiet", _seconds, "seconds", "how long a file must be still before it is read"),
     Setting(
         "watch_polling",

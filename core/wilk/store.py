@@ -128,7 +128,7 @@ class Store:
         self._closed = False
         if settings.verbose:
             logging.getLogger("wilk.statements").setLevel(logging.DEBUG)
-        self._worker = Worker(engine.release)
+        self._worker = Worker(engine.release, engine.patience)
         runner.migrate(engine, opened, host.model_sets())
         if settings.archive != "table" and not engine.readonly:
             self._outbox.begin()

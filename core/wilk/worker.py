@@ -6,24 +6,33 @@ import logging
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable
 
 logger = logging.getLogger("wilk.worker")
+_workers: weakref.WeakSet[Worker] = weakref.WeakSet()
 
 
 class Worker:
     """Runs jobs one after another, on a thread that ends when nothing is left to do.
 
     A job that fails is logged; whoever submits it sees to it that nothing is lost by that.
-    ``release`` closes what the thread holds of the store, when it ends.
+    ``release`` closes what the thread holds of the store, after each job. ``patience()`` is how many
+    seconds a process that forks waits for the job that runs: a child must not be born amid a
+    transaction of this thread, for it would believe that it is in one itself.
     """
 
-    def __init__(self, release: Callable[[], None]) -> None:
+    def __init__(self, release: Callable[[], None], patience: Callable[[], float] = lambda: 30.0) -> None:
         self._release = release
+        self._patience = patience
         self._begin()
+        _workers.add(self)
 
     def _begin(self) -> None:
-        self._process = os.getpid()
+        """Begin without a job; also in a forked child, where the thread is not and its jobs are the
+        parent's."""
+        self._at_work = threading.RLock()
+        self._paused = False
         self._change = threading.Condition()
         self._jobs: dict[str, Callable[[], object]] = {}
         self._repeated: dict[str, tuple[float, float, Callable[[], object]]] = {}
@@ -38,7 +47,6 @@ class Worker:
         Returns False while the store closes: nothing new is begun then, and what a job would have
         done is due again when the store is next used.
         """
-        self._here()
         with self._change:
             if self._stopping:
                 return False
@@ -48,14 +56,12 @@ class Worker:
 
     def repeat(self, key: str, seconds: float, job: Callable[[], object]) -> None:
         """Run a job every so many seconds, the first time after that time, until the store closes."""
-        self._here()
         with self._change:
             self._repeated[key] = (time.monotonic() + seconds, seconds, job)
             self._wake()
 
     def cancel(self, key: str) -> None:
         """Do not repeat a job any more; one that runs just then ends as it would."""
-        self._here()
         with self._change:
             self._repeated.pop(key, None)
             self._change.notify_all()
@@ -67,8 +73,6 @@ class Worker:
 
     def stop(self) -> None:
         """Finish what was submitted, then end the thread."""
-        if self._process != os.getpid():
-            return
         with self._change:
             self._stopping = True
             self._repeated.clear()
@@ -76,11 +80,6 @@ class Worker:
             thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join()
-
-    def _here(self) -> None:
-        """In a forked child the thread is not there, and its jobs are the parent's."""
-        if self._process != os.getpid():
-            self._begin()
 
     def _wake(self) -> None:
         if self._idle:
@@ -90,20 +89,32 @@ class Worker:
         self._change.notify_all()
 
     def _run(self) -> None:
-        try:
-            while (job := self._next()) is not None:
-                key, call = job
-                try:
-                    call()
-                except Exception as error:
-                    logger.error("%s failed, and is tried again when there is reason to: %s", key, error)
-                    logger.debug("%s", key, exc_info=error)
-                finally:
-                    with self._change:
-                        self._running = False
-                        self._change.notify_all()
-        finally:
-            self._release()
+        while (job := self._next()) is not None:
+            key, call = job
+            try:
+                with self._at_work:
+                    try:
+                        call()
+                    finally:
+                        self._release()
+            except Exception as error:
+                logger.error("%s failed, and is tried again when there is reason to: %s", key, error)
+                logger.debug("%s", key, exc_info=error)
+            finally:
+                with self._change:
+                    self._running = False
+                    self._change.notify_all()
+
+    def _pause(self) -> None:
+        """Before a fork: let the job that runs come to its end, and no other begin."""
+        self._paused = self._at_work.acquire(timeout=self._patience())
+        if not self._paused:
+            logger.warning("a process forks while work of its store goes on; wait with store.settle()")
+
+    def _resume(self) -> None:
+        """After a fork, in the parent."""
+        if self._paused:
+            self._at_work.release()
 
     def _next(self) -> tuple[str, Callable[[], object]] | None:
         """The next job; None when there is none left and none to come."""
@@ -124,3 +135,22 @@ class Worker:
                     self._running = True
                     return key, job
                 self._change.wait(wait)
+
+
+def _forking() -> None:
+    for worker in list(_workers):
+        worker._pause()
+
+
+def _forked() -> None:
+    for worker in list(_workers):
+        worker._resume()
+
+
+def _born() -> None:
+    for worker in list(_workers):
+        worker._begin()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_forking, after_in_parent=_forked, after_in_child=_born)

@@ -307,6 +307,11 @@ class TestFailures:
         with pytest.raises(wilk.SettingsError, match="db_path and url"):
             ConnectomeStorage({"db_path": "x", "url": "sqlite:///y"})
 
+    @pytest.mark.parametrize("option", ["db_path", "url", "home"])
+    def test_a_place_that_is_none_is_named(self, option: str) -> None:
+        with pytest.raises(wilk.SettingsError, match=f"{option} 5: a path is wanted"):
+            ConnectomeStorage({option: 5})
+
     def test_a_wrong_option_is_told_when_it_is_opened(self, run: Run) -> None:
         with pytest.raises(wilk.SettingsError, match="timeout"):
             run(create_sqlite_storage(":memory:", connection_timeout="soon").initialize())

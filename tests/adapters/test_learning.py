@@ -488,6 +488,58 @@ class TestWorldModels:
         use(work)
 
 
+@pytest.mark.parametrize(
+    ("method", "given", "says"),
+    [
+        ("add_interaction", 5, "interaction 5: an object"),
+        ("add_interaction", {"user_query": "a", "actions_taken": 5}, "actions_taken 5: a list"),
+        ("add_interaction", {"user_query": "a", "actions_taken": ["x"]}, "actions_taken.0 'x': an object"),
+        ("add_interaction", {"user_query": "a", "tags": 5}, "tags 5: a list"),
+        ("add_interaction", {"user_query": "a", "metadata": 5}, "metadata 5: an object"),
+        ("add_pattern", 5, "pattern 5: an object"),
+        ("add_feedback", "good", "feedback 'good': an object"),
+        ("add_preference", 5, "preference 5: an object"),
+        ("add_world_model_state", 5, "world_state 5: an object"),
+        ("add_world_model_state", {"entities": 5}, "entities 5: a list"),
+        ("add_world_model_state", {"relations": 5}, "relations 5: a list"),
+        ("add_world_model_state", {"discovered_entity_types": {1}}, "discovered_entity_types.0 1: a text"),
+        ("search_interactions_by_query", 5, "text 5: a text"),
+    ],
+)
+def test_what_is_of_another_type_is_named(use: Use, method: str, given: Any, says: str) -> None:
+    async def call(store: LearningStore) -> None:
+        with pytest.raises(wilk.Invalid, match=says):
+            await getattr(store, method)(given)
+
+    use(call)
+
+
+def test_what_is_archived_is_listed_with_as_many_statements_however_much_it_is(use: Use) -> None:
+    async def counted(store: LearningStore) -> None:
+        calls = []
+        for count in (2, 20):
+            ids = [
+                await store.add_interaction(user_query=str(n), actions_taken=[{"action_type": "a"}])
+                for n in range(count)
+            ]
+            await store.archive_interactions(ids, "tidied", consolidated_to=f"m{count}")
+            engine, seen = store.store._store._engine, [0]
+            execute = engine.execute
+
+            def count_one(*given: Any, execute: Any = execute, seen: list[int] = seen) -> Any:
+                seen[0] += 1
+                return execute(*given)
+
+            engine.execute = count_one  # type: ignore[method-assign]
+            found = await store.get_archived_interactions(limit=count)
+            engine.execute = execute  # type: ignore[method-assign]
+            assert [len(one["original_data"]["actions_taken"]) for one in found] == [1] * count
+            calls.append(seen[0])
+        assert calls[0] == calls[1]
+
+    use(counted)
+
+
 class TestLife:
     def test_a_store_that_is_not_open_says_so(self, tmp_path: Path, run: Run) -> None:
         async def scenario() -> None:

@@ -28,6 +28,19 @@ def test_list_shows_entries_with_their_numbers(good: Run, gone: str) -> None:
     assert "hello there" in lines[2]
 
 
+def test_list_tells_what_there_is_when_a_file_of_it_is_gone(
+    good: Run, wilk: Run, gone: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WILK_ARCHIVE", "jsonl")
+    assert good("archive", "flush").out
+    (home / "archive" / "000001.jsonl.gz").unlink()
+    found = wilk("archive", "list")
+    assert found.code == 0
+    assert found.out.splitlines()[1].split()[:2] == ["2", "session"]
+    assert "000001.jsonl.gz is missing" in found.err
+    assert wilk("archive", "show", "2").code == 1
+
+
 def test_list_takes_filters(good: Run, gone: str) -> None:
     def found(*options: str) -> list[str]:
         return [entry["kind"] for entry in good("archive", "list", "--json", *options).json]

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from wilk.cli.contexts import _bar
+from wilk.cli.contexts import _bar, _joined
 from wilk.cli.output import Output
-from wilk.records.context import Context, ContextItem
+from wilk.records.context import Context, ContextItem, LeftOut
 
 from .conftest import Result, spawn
 
@@ -36,9 +36,9 @@ def kept(good: Run, *options: str) -> str:
 def test_show_gives_the_messages_in_order(good: Run, talk: str) -> None:
     lines = good("context", "show", "--max-tokens", "10").out.splitlines()
     assert lines == [
-        "user message 4 5 tokens",
+        "user message 4, 5 tokens",
         "    m4",
-        "user message 5 5 tokens",
+        "user message 5, 5 tokens",
         "    m5",
         "10 of 10 tokens, strategy discard, counted by heuristic",
     ]
@@ -56,9 +56,9 @@ def test_explain_tells_items_rules_and_the_budget(good: Run, talk: str) -> None:
     assert lines == [
         "20 of 20 tokens, strategy discard, counted by heuristic",
         f"[{'s' * 15}{'m' * 45}]",
-        "  system        5   25%",
-        " message       15   75%",
-        "    free        0    0%",
+        "s system          5   25%",
+        "m message        15   75%",
+        ". free            0    0%",
         "",
         "IN       MESSAGES  RULE             SCORE  TOKENS  TEXT",
         "system             system_argument              5  hi",
@@ -66,8 +66,14 @@ def test_explain_tells_items_rules_and_the_budget(good: Run, talk: str) -> None:
         "message  4         recent            0.60       5  m4",
         "message  5         newest            0.60       5  m5",
         "",
-        "OUT      MESSAGES  RULE         SCORE  TOKENS  WHY",
-        "message  1-2       not_reached                 older than what the budget reached",
+        "OUT      MESSAGES  RULE         SCORE  TOKENS",
+        "message  1-2       not_reached",
+        "",
+        "RULE             MEANS",
+        "system_argument  the system prompt that was given",
+        "recent           among the newest that fit",
+        "newest           the turn to answer",
+        "not_reached      older than what the budget reached",
     ]
 
 
@@ -80,19 +86,55 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_the_budget_is_a_bar_on_a_terminal_and_plain_characters_in_a_pipe(
-    monkeypatch: pytest.MonkeyPatch,
+def bar(monkeypatch: pytest.MonkeyPatch, stream: io.StringIO, **environment: str) -> list[str]:
+    """The bar of a context that fills its budget with a pin and messages, and the lines below it."""
+    for name in ("NO_COLOR", "FORCE_COLOR", "TERM", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    items = [
+        ContextItem(kind, kind, None, None, "user", "x", None, None, "newest", 0.5, tokens)
+        for kind, tokens in (("pin", 17), ("summary", 17), ("message", 7))
+    ]
+    _bar(Output(stream), Context("s", "discard", "heuristic", None, 41, 41, 1, items, [], None))
+    return stream.getvalue().splitlines()
+
+
+def test_the_budget_is_a_coloured_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = bar(monkeypatch, Terminal())
+    blocks = "\x1b[34m{}\x1b[0m\x1b[32m{}\x1b[0m\x1b[1m{}\x1b[0m"
+    assert lines[0] == blocks.format("█" * 24, "█" * 25, "█" * 11)
+    assert lines[-1].startswith("░")
+
+
+@pytest.mark.parametrize("stream", [io.StringIO, Terminal])
+def test_the_bar_is_of_letters_that_are_explained_where_there_are_no_colours(
+    monkeypatch: pytest.MonkeyPatch, stream: type[io.StringIO]
 ) -> None:
-    monkeypatch.setenv("NO_COLOR", "1")
-    item = ContextItem("message", "m", 1, 1, "user", "x", None, None, "newest", 0.5, 10)
-    built = Context("s", "discard", "heuristic", None, 40, 10, 1, [item], [], None)
-    shown = []
-    for stream in (Terminal(), io.StringIO()):
-        _bar(Output(stream), built)
-        shown.append(stream.getvalue().splitlines())
-    assert shown[0][0] == "█" * 15 + "░" * 45
-    assert shown[1][0] == "[" + "m" * 15 + "." * 45 + "]"
-    assert shown[0][1:] == shown[1][1:] == [" message       10   25%", "    free       30   75%"]
+    lines = bar(monkeypatch, stream(), NO_COLOR="1")
+    assert lines == [
+        "[" + "p" * 24 + "z" * 25 + "m" * 11 + "]",
+        "p pin            17   41%",
+        "z summary        17   41%",
+        "m message         7   17%",
+        ". free            0    0%",
+    ]
+
+
+def test_the_bar_fits_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(bar(monkeypatch, Terminal(), NO_COLOR="1", COLUMNS="40")[0]) == 40
+
+
+def test_neighbours_that_one_rule_left_out_are_one_line() -> None:
+    out = [
+        LeftOut("summary", "a", 1, 4, 4, "no_room", 0.7, 60),
+        LeftOut("summary", "b", 5, 9, 5, "no_room", 0.7, 61),
+        LeftOut("summary", "c", 11, 12, 2, "no_room", 0.7, 62),
+        LeftOut("message", None, 13, 14, 2, "no_room", 0.5, None),
+    ]
+    assert [(one.first, one.last, one.messages, one.tokens) for one in _joined(out)] == [
+        (1, 9, 9, 121), (11, 12, 2, 62), (13, 14, 2, None),
+    ]  # fmt: skip
 
 
 def test_explain_gives_json_with_what_the_rules_say(good: Run, talk: str) -> None:
@@ -118,7 +160,7 @@ def test_explain_of_a_manifest_tells_what_was(good: Run, wilk: Run, talk: str) -
 def test_stats_count_and_show_what_takes_the_budget(good: Run, talk: str) -> None:
     kept(good)
     told = good("context", "stats").out
-    assert "5 (5 tokens)" in told
+    assert "5 messages (5 tokens)" in told
     assert "message  25 tokens (0%)" in told
     assert good("context", "stats", "--json").json["manifests"] == 1
 

@@ -171,3 +171,9 @@ class TestFacts:
         result = wilk("facts", "add", "a", "b", "c", "--from", "2026-02-01T00Z", "--to", "2026-01-01T00Z")
         assert result.code == 1
         assert "valid_to 2026-01-01T00:00:00+00:00: a time after valid_from" in result.err
+
+
+def test_an_unknown_pin_is_told_with_the_way_to_those_there_are(wilk: Run) -> None:
+    result = wilk("pins", "remove", "nope", "--yes")
+    assert result.code == 1
+    assert result.err == "wilk: error: no pin 'nope'; `wilk pins list` shows the ones there are\n"

@@ -77,6 +77,26 @@ def test_showing_a_session_does_without_peewee(good: Callable[..., Result]) -> N
     assert modules_after("sessions", "show") & {*HEAVY, "peewee"} == set()
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "context show",
+        "context stats",
+        "context manifests",
+        "pins list",
+        "blocks list",
+        "summaries list",
+        "memory status",
+        "archive list",
+        "archive stats",
+    ],
+)
+def test_what_is_remembered_is_shown_without_peewee(good: Callable[..., Result], command: str) -> None:
+    good("sessions", "new", "talk", "--use")
+    good("messages", "add", "user", "hello")
+    assert modules_after(*command.split()) & {*HEAVY, "peewee"} == set()
+
+
 def test_a_noun_imports_no_other_nouns(good: Callable[..., Result]) -> None:
     good("sessions", "list")
     loaded = modules_after("sessions", "list")

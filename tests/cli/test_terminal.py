@@ -76,6 +76,14 @@ def test_tables_fit_the_terminal(long_names: None, columns: int) -> None:
     assert "one@example.com" in lines[1]
 
 
+def test_ids_that_other_commands_want_are_not_shortened(good: Run) -> None:
+    good("sessions", "new", "--use")
+    good("messages", "add", "user", "hello")
+    good("context", "show", "--keep")
+    id = good("context", "manifests", "--json").json[0]["id"]
+    assert id in shown("context", "manifests", columns=80)
+
+
 def test_a_pipe_gets_everything(good: Run, long_names: None) -> None:
     assert ("word " * 40).strip() in good("users", "list").out
 

@@ -171,6 +171,53 @@ class TestMessages:
         assert store.archive.get(entry).restored_at is None
 
 
+class TestAnEarlierSession:
+    """The id of a session that was removed may be given to another one."""
+
+    @pytest.fixture
+    def again(self, store: wilk.Store) -> wilk.Store:
+        """A store whose session ``s`` is another one than that of before, which had more."""
+        store.sessions.create(id="s")
+        store.messages.extend("s", [{"role": "user", "text": str(n)} for n in range(20)])
+        store.pins.remove(store.pins.add("s", "old").id)
+        store.memory.compact("s", keep_messages=5)
+        store.sessions.remove("s")
+        store.messages.append(store.sessions.create(id="s").id, "user", "new")
+        return store
+
+    @pytest.mark.parametrize("kind", ["message", "pin", "summary"])
+    def test_keeps_its_rows_from_the_later_one(self, again: wilk.Store, kind: str) -> None:
+        entry = again.archive.list(kind=kind, session="s", limit=1)[0]
+        (left,) = again.archive.list(kind="session", record="s")
+        with pytest.raises(wilk.Conflict, match=f"of archive entry {left.id}, and not to the one that has"):
+            again.archive.restore(entry.id)
+
+    def test_gets_its_rows_when_it_is_back(self, again: wilk.Store) -> None:
+        left = again.archive.list(kind="session", record="s")[0]
+        again.sessions.remove("s")
+        again.archive.restore(left.id)
+        again.archive.restore([one.id for one in again.archive.list(batch=left.batch)])
+        assert again.archive.restore(kind="pin", record=again.archive.list(kind="pin")[0].record_id)
+        assert [one.text for one in again.messages.page("s", limit=100)] == [str(n) for n in range(20)]
+        assert counts(again, "s")[0] == 20
+
+    def test_does_not_count_for_the_later_one(self, again: wilk.Store) -> None:
+        again.sessions.remove("s")
+        again.archive.restore(again.archive.list(kind="session", record="s")[0].id)
+        assert counts(again, "s") == (0, 0)
+
+
+def test_a_summary_does_not_come_back_over_another(store: wilk.Store, session: str) -> None:
+    store.messages.extend(session, [{"role": "user", "text": str(n)} for n in range(20)])
+    made = [store.summaries.add(session, last=last).id for last in (10, 20)]
+    for id in made:
+        store.summaries.remove(id)
+    store.summaries.add(session, last=20)
+    with pytest.raises(wilk.Conflict, match="covers messages 1 to 20 of session .*only one of them"):
+        store.archive.restore(kind="summary", record=made[1])
+    assert len(store.summaries.list(session)) == 1
+
+
 class TestOthers:
     def test_a_user_comes_back_with_memberships_and_blocks(self, full: wilk.Store) -> None:
         before = tables(full)

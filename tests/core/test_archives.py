@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 from hypothesis import given
@@ -46,8 +47,9 @@ def remove_users(store: wilk.Store, *names: str) -> None:
 
 
 def rows(store: wilk.Store) -> list[tuple[Any, ...]]:
-    """Each entry's record, whether its data lies in the table, and its place."""
-    return store._engine.execute("SELECT record_id, data IS NOT NULL, place FROM archive ORDER BY pk")
+    """Each entry's record, whether its data lies in the table, and its place without the checksum."""
+    found = store._engine.execute("SELECT record_id, data IS NOT NULL, place FROM archive ORDER BY pk")
+    return [(*row, place and place.rpartition(":")[0]) for *row, place in found]
 
 
 def lines(home: Path) -> list[dict[str, Any]]:
@@ -80,7 +82,8 @@ class TestFiles:
         filing.settle()
         assert filing.archive.list() == before
         assert filing.archive.get(2) == before[0]
-        assert filing._archiver.read([(None, "jsonl:000001:0:1")])[0]["name"] == "Bob"
+        ((place,),) = filing._engine.execute("SELECT place FROM archive WHERE record_id = 'bob'")
+        assert filing._archiver.read([(None, place)])[0]["name"] == "Bob"
 
     def test_give_their_rows_back(self, filing: wilk.Store) -> None:
         remove_users(filing, "ann")
@@ -224,6 +227,29 @@ class TestTrouble:
             assert [line["record_id"] for line in lines(home)] == ["ann", "bob", "cid"]
             assert [entry.data["id"] for entry in store.archive.list()] == ["cid", "bob", "ann"]
 
+    def test_what_is_no_row_is_named_and_not_shown(self, filing: wilk.Store, home: Path) -> None:
+        remove_users(filing, "ann")
+        filing.settle()
+        line = b'{"secret"'
+        (home / "archive" / "000002.jsonl.gz").write_bytes(packed(line + b"\n"))
+        place = f"jsonl:000002:0:0:{crc32(line):08x}"
+        with pytest.raises(wilk.BackendError, match="archive 'jsonl': what lies at .* is no row$") as caught:
+            filing._archiver.read([(None, place)])
+        assert caught.value.__cause__ is None
+
+    def test_crash_after_crash_repeats_nothing(
+        self, filing: wilk.Store, home: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from wilk.services.keeping.outbox import Outbox
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Outbox, "_note", lambda *_: 1 / 0)
+            for name in ("ann", "bob", "cid"):
+                remove_users(filing, name)
+                filing.settle()
+        assert filing.archive.flush() == 3
+        assert [line["record_id"] for line in lines(home)] == ["ann", "bob", "cid"]
+
     def test_a_database_that_was_set_back_loses_nothing_to_old_numbers(
         self, filing: wilk.Store, home: Path
     ) -> None:
@@ -354,12 +380,54 @@ class TestJsonl:
         with storage.exclusive():
             pass
 
-    @pytest.mark.parametrize("place", ["", "1:2", "000001:0:7", "000001:x:0", "000009:0:0"])
+    @pytest.mark.parametrize(
+        "place",
+        [
+            "",
+            "1:2",
+            "000001:0:0",
+            "000001:0:7:0",
+            "000001:x:0:0",
+            "000001:0:0:x",
+            "000001:0:0:0",
+            "000009:0:0:0",
+        ],
+    )
     def test_a_place_that_there_is_not(self, tmp_path: Path, place: str) -> None:
         storage = self.storage(tmp_path)
         storage.append([(1, b"{}")])
         with pytest.raises(wilk.BackendError):
             storage.read([place])
+
+    def test_another_row_in_its_place_is_not_taken_for_a_row(self, tmp_path: Path) -> None:
+        (place,) = self.storage(tmp_path).append([(1, b'{"a":1}')])
+        (tmp_path / "000001.jsonl.gz").unlink()
+        self.storage(tmp_path).append([(2, b'{"a":2}')])
+        with pytest.raises(wilk.BackendError, match=r"000001\.jsonl\.gz is another file"):
+            self.storage(tmp_path).read([place])
+
+    @pytest.mark.parametrize("member", [0, 1, 2])
+    def test_a_damaged_length_cuts_nothing_off(self, tmp_path: Path, member: int) -> None:
+        places = [self.storage(tmp_path).append([(n, b'{"n":%d}' % n)])[0] for n in range(4)]
+        file = tmp_path / "000001.jsonl.gz"
+        damaged = bytearray(file.read_bytes())
+        damaged[list(offsets(file))[member][0] + 18] ^= 1  # 64 KB more than there are
+        file.write_bytes(damaged)
+        places += self.storage(tmp_path).append([(4, b'{"n":4}')])
+        assert file.read_bytes() == damaged
+        assert self.storage(tmp_path).read(places) == [b'{"n":%d}' % n for n in range(5)]
+
+    def test_other_files_beside_are_none_of_its_own(self, tmp_path: Path) -> None:
+        (tmp_path / "999999 copy.jsonl.gz").touch()
+        assert self.storage(tmp_path).append([(1, b"{}")])[0].startswith("000001:0:0:")
+
+    @pytest.mark.parametrize("lock", [False, True])
+    def test_a_place_that_cannot_be_had_is_named(self, tmp_path: Path, lock: bool) -> None:
+        place = tmp_path / "a" / "lock" if lock else tmp_path / "a"
+        place.mkdir(parents=True) if lock else place.touch()
+        storage = self.storage(tmp_path / "a")
+        with pytest.raises(wilk.BackendError, match=f"{place} cannot be written: "), storage.exclusive():
+            pass
 
     def test_a_member_tells_its_length(self, tmp_path: Path) -> None:
         file = tmp_path / "f"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,21 @@ def fill(store: wilk.Store, session: str, n: int, *, tokens: int = 10) -> None:
             for i in range(n)
         ],
     )
+
+
+@contextmanager
+def counted(store: wilk.Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The statements that a block runs."""
+    found: list[str] = []
+    cursor = store._engine._cursor
+
+    def noting(sql: str, parameters: Any) -> Any:
+        found.append(sql)
+        return cursor(sql, parameters)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store._engine, "_cursor", noting)
+        yield found
 
 
 def live(store: wilk.Store, session: str) -> list[int]:
@@ -162,6 +178,23 @@ RESULT = {
     "parts": [{"type": "tool_result", "tool_use_id": "c", "content": "a wolf"}],
     "tokens": 10,
 }
+
+
+class TestLengths:
+    @pytest.mark.parametrize("strategy", ["summarize", "hybrid"])
+    @pytest.mark.parametrize(
+        ("sentence", "budget"),
+        [(SENTENCE, 300), (SENTENCE, 2000), ("第{}只狼夜里沿着河奔跑，月光很亮。", 500)],
+    )
+    def test_two_summaries_fit_into_their_share_of_a_context(
+        self, by_hand: wilk.Store, sentence: str, budget: int, strategy: str
+    ) -> None:
+        session = by_hand.sessions.create(max_tokens=budget).id
+        for number in range(200):
+            by_hand.messages.append(session, ("user", "assistant")[number % 2], sentence.format(number))
+        by_hand.memory.compact(session)
+        context = by_hand.contexts.build(session, strategy=strategy)
+        assert sum(item.kind == "summary" for item in context.items) >= 2
 
 
 class TestUnits:
@@ -336,6 +369,22 @@ class TestReading:
         assert live(by_hand, fork.id) == list(range(1, 22))
         assert [message.text for message in by_hand.messages.page(fork.id)] == texts
 
+    @pytest.mark.parametrize("first", ["system", "user"])
+    def test_is_the_same_when_retention_took_what_was_live(self, by_hand: wilk.Store, first: str) -> None:
+        session = by_hand.sessions.create().id
+        by_hand.messages.append(session, first, "Howl.")
+        fill(by_hand, session, 9)
+        wanted = by_hand.messages.page(session, limit=7)
+        by_hand.memory.compact(session, last=7)
+        by_hand.retention.run({"message": {"count": 0}})
+        assert by_hand.messages.page(session) == wanted
+        assert by_hand.messages.page(session, after=3) == wanted[3:]
+        assert by_hand.messages.last(session, 1) == wanted[-1:]
+        assert by_hand.messages.last(session, 99) == wanted
+        assert [one.text for one in by_hand.messages.page(by_hand.sessions.fork(session).id)] == [
+            one.text for one in wanted
+        ]
+
     def test_a_fork_up_to_a_compacted_message_ends_there(self, by_hand: wilk.Store, talk: str) -> None:
         by_hand.memory.compact(talk, last=9)
         fork = by_hand.sessions.fork(talk, at=5)
@@ -474,6 +523,22 @@ class TestByItself:
             (19, 24),
         ]
 
+    @pytest.mark.parametrize("limit", [{"max_tokens": 100}, {"compact_messages": 10}])
+    def test_a_look_costs_no_more_with_more_summaries(
+        self, auto: Open, limit: dict[str, int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store = auto(compaction="summarize", **limit)
+        session = store.sessions.create().id
+        costs = []
+        for messages in (40, 200):
+            for _ in range(messages):
+                store.messages.append(session, "user", SENTENCE, tokens=10)
+            assert store.settle()
+            with counted(store, monkeypatch) as statements:
+                store.memory.needs_compaction(session)
+            costs.append(len(statements))
+        assert costs[0] == costs[1]
+
     def test_a_prompt_over_the_budget_does_not_make_a_summary_per_message(self, auto: Open) -> None:
         store = auto()
         session = store.sessions.create(max_tokens=100).id
@@ -516,6 +581,21 @@ class TestByItself:
         assert store.settle()
         assert store.messages.count(session) == 12
         assert len(store.summaries.list(session)) == 1
+
+    def test_messages_that_came_back_meanwhile_are_archived_as_well(self, auto: Open) -> None:
+        class Undoing:
+            @wilk.hookimpl
+            def summarize(self, store: wilk.Store, messages: Any) -> None:
+                if first is not None and messages[0].sequence == 7:
+                    store.memory.uncompact(session)
+
+        first = None
+        store = auto(Undoing(), compaction="manual")
+        session = store.sessions.create().id
+        fill(store, session, 20)
+        first = store.memory.compact(session, last=6)
+        store.memory.compact(session, last=12)
+        assert live(store, session) == list(range(13, 21))
 
     def test_two_at_once_make_one_summary(self, auto: Open, home: Path) -> None:
         both = threading.Barrier(2, timeout=30)
@@ -574,6 +654,18 @@ class TestScores:
             store.memory.compact(session, keep_messages=3)
             assert [message.importance for message in store.messages.last(session, 3)] == [0.9, 0.9, 0.2]
             store.memory.uncompact(session)
+            assert tables(store) == before
+
+    @pytest.mark.parametrize("one_by_one", [False, True])
+    def test_are_as_they_were_once_all_summaries_are_undone(self, home: Path, one_by_one: bool) -> None:
+        with opened(home, compaction="manual") as store:
+            session = store.sessions.create().id
+            fill(store, session, 20)
+        with opened(home, self.Scoring(), compaction="manual") as store:
+            before = tables(store)
+            made = [store.memory.compact(session, last=last) for last in (6, 12, 16)]
+            for one in made if one_by_one else [None]:
+                store.memory.uncompact(session, summary=one and one.id)
             assert tables(store) == before
 
 

@@ -47,6 +47,27 @@ class TestSteps:
         assert store.interactions.list() == []
         assert {entry.reason for entry in store.archive.list()} == {"consolidated_to_working"}
 
+    def test_what_was_restored_is_not_consolidated_again_while_its_memory_is_there(
+        self, store: wilk.Store
+    ) -> None:
+        fill(store, 10)
+        (memory,) = store.consolidation.run().working
+        store.archive.restore(batch=memory)
+        assert store.consolidation.run().working == []
+        (step,) = [step for step in store.consolidation.plan() if step.step == "working"]
+        assert (step.waiting, step.held, step.due) == (10, 10, 0)
+        fill(store, 10)
+        assert len(store.consolidation.run().working) == 1
+        assert len(store.interactions.list()) == 10
+        store.memories.remove(memory)
+        assert len(store.consolidation.run().working) == 1
+
+    def test_nor_when_that_memory_was_consolidated_itself(self, store: wilk.Store) -> None:
+        fill(store, 50)
+        report = store.consolidation.run()
+        store.archive.restore(batch=report.working[0])
+        assert store.consolidation.run() == ([], [], [], [], 0, 0)
+
     def test_nine_do_not(self, store: wilk.Store) -> None:
         fill(store, 9)
         assert store.consolidation.run() == ([], [], [], [], 0, 0)

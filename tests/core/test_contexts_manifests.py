@@ -205,6 +205,27 @@ class TestDiff:
         (gone,) = letters.contexts.diff(a, kept(letters, session)).gone
         assert (gone.first, gone.why) == (2, "it was archived since (reason retention)")
 
+    def test_tells_why_it_was_and_not_what_came_of_it_later(self, letters: wilk.Store) -> None:
+        session = talk(letters, 6, context_strategy="discard")
+        a, b = kept(letters, session), kept(letters, session, max_tokens=25)
+        before = letters.contexts.diff(a, b).gone
+        letters.memory.compact(session, last=4)
+        assert letters.contexts.diff(a, b).gone == before
+        c = kept(letters, session)
+        archived = letters.contexts.diff(a, c).gone
+        assert {one.why for one in archived} == {"it was archived since (reason consolidated_to_working)"}
+        letters.memory.uncompact(session)
+        assert letters.contexts.diff(a, c).gone == archived
+
+    def test_tells_of_a_pin_that_was_set_later(self, letters: wilk.Store) -> None:
+        session = talk(letters, 1)
+        a = kept(letters, session)
+        id = pin(letters, session, "one")
+        b = kept(letters, session)
+        assert [one.why for one in letters.contexts.diff(b, a).gone] == ["it was not there yet"]
+        letters.pins.remove(id)
+        assert [one.why for one in letters.contexts.diff(b, a).gone] == ["it was not there yet"]
+
     def test_tells_of_pins_that_changed_or_went(self, letters: wilk.Store) -> None:
         session = talk(letters, 1)
         changed, removed = pin(letters, session, "one"), pin(letters, session, "two")

@@ -95,6 +95,15 @@ def test_an_id_that_is_used_again_belongs_to_the_nearest_call() -> None:
     assert units == [[3, 4], [1, 2]]
 
 
+def test_an_id_that_is_used_again_without_an_answer_is_no_sound_unit() -> None:
+    done = {"type": "tool_call", "tool_call": {"id": "1", "output": "found"}}
+    units, rejected = grouped(
+        item(1, "assistant", use("0")), item(2, "assistant", done), item(3, "assistant", use("1")),
+        item(4, "user", result("0")), item(5),
+    )  # fmt: skip
+    assert (units, rejected) == ([[5]], dict.fromkeys((1, 2, 3, 4), "call_unanswered"))
+
+
 def test_a_tool_message_without_an_id_belongs_to_what_it_follows() -> None:
     assert grouped(item(1), item(2, "assistant"), item(3, "tool"), item(4, "tool"))[0] == [[2, 3, 4], [1]]
 

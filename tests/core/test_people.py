@@ -83,6 +83,37 @@ class TestUsersAndGroups:
         assert store.groups.of("x") == []
 
 
+class TestWhatIsAUsers:
+    @pytest.fixture
+    def anna(self, store: wilk.Store) -> wilk.Store:
+        """A store with something of every kind of a user's, and the same of another user."""
+        for user in ("anna", "bob"):
+            store.users.save(user, name=user)
+            store.groups.add(store.groups.save("g", name="G").id, user)
+            store.blocks.set("about", "likes tea", user=user)
+            store.facts.add(user, "likes", "tea", user=user)
+            store.preferences.set("theme", "dark", user=user)
+            store.interactions.act(store.interactions.add("why?", id=f"i-{user}", user=user).id, "search")
+            store.documents.save(f"d-{user}", {"a": 1}, user=user)
+            store.raw_messages.save(f"d-{user}", [{"text": "hello"}])
+            store.memories.add("noted", user=user, conversation=f"d-{user}")
+        return store
+
+    def test_goes_with_them_and_comes_back_with_them(self, anna: wilk.Store) -> None:
+        anna.users.remove("anna")
+        gone = {entry.kind for entry in anna.archive.list(limit=1000)}
+        assert gone == {
+            "user", "membership", "block", "fact", "preference", "interaction", "action", "document",
+            "raw_message", "memory",
+        }  # fmt: skip
+        assert [one.user_id for one in anna.facts.list()] == ["bob"]
+        assert anna.interactions.find("i-anna") is None
+        assert anna.documents.find("d-bob") is not None
+        assert anna.archive.restore(kind="user", record="anna") == dict.fromkeys(gone, 1)
+        assert anna.interactions.actions("i-anna")
+        assert len(anna.memories.list(user="anna")) == 1
+
+
 class TestMemberships:
     @pytest.fixture(autouse=True)
     def _people(self, store: wilk.Store) -> None:

@@ -245,6 +245,50 @@ class TestSettings:
             store.retention.plan()
 
 
+class TestToolCalls:
+    """A tool call and its results go together or not at all."""
+
+    @pytest.fixture
+    def calls(self, store: wilk.Store) -> str:
+        """The id of a session with a call at 2 that two messages answer, and one at 6 with one answer."""
+        session = store.sessions.create().id
+        asked = [{"type": "tool_call", "id": "a"}, {"type": "tool_call", "id": "b"}]
+        store.messages.extend(
+            session,
+            [
+                {"role": "user", "text": "look"},
+                {"role": "assistant", "parts": asked},
+                {"role": "tool", "parts": [{"type": "tool_result", "tool_call_id": "a"}]},
+                {"role": "tool", "parts": [{"type": "tool_result", "tool_call_id": "b"}]},
+                {"role": "user", "text": "again"},
+                {"role": "assistant", "metadata": {"tool_calls": [{"id": "c"}]}},
+                {"role": "tool", "text": "found", "metadata": {"tool_call_id": "c"}},
+                {"role": "assistant", "text": "there"},
+            ],
+        )
+        return session
+
+    @pytest.mark.parametrize("per", [{}, {"per": "session"}])
+    @pytest.mark.parametrize(
+        ("count", "left"), [(8, 8), (7, 7), (6, 7), (5, 7), (4, 4), (3, 3), (2, 3), (1, 1), (0, 0)]
+    )
+    def test_are_not_parted_from_their_results(
+        self, store: wilk.Store, calls: str, count: int, left: int, per: dict[str, Any]
+    ) -> None:
+        rules = {"message": {"count": count, **per}}
+        plan = store.retention.plan(rules)
+        assert store.retention.run(rules) == plan
+        kept = [message.sequence for message in store.messages.page(calls)]
+        assert kept == list(range(9 - left, 9))
+        assert store.retention.run(rules).steps[0].records == 0
+
+
+@pytest.mark.parametrize("age", ["999999999d", timedelta.max])
+def test_an_age_beyond_all_times_takes_nothing(store: wilk.Store, session: str, age: Any) -> None:
+    rules = {"session": {"age": age}, "message": {"age": age}}
+    assert [step.records for step in store.retention.run(rules).steps] == [0, 0]
+
+
 @pytest.mark.parametrize(
     ("rules", "says"),
     [
@@ -258,6 +302,7 @@ class TestSettings:
         ({"session": {"age": 90}}, "session: age: 90: a span of time is wanted"),
         ({"session": {"age": "1 month"}}, "a span of time is wanted"),
         ({"session": {"count": -1}}, "count: -1: a whole number from 0"),
+        ({"session": {"count": 2**63}}, "a whole number from 0"),
         ({"session": {"count": True}}, "count: True: a whole number from 0"),
         ({"session": {"bytes": "50"}}, "a size is wanted"),
         ({"session": {"count": 1, "per": "session"}}, "per: 'session': session is wanted, beside count"),

@@ -52,6 +52,13 @@ def test_retention_runs_by_itself(filled: Path, plugged: Plugged) -> None:
     assert len(store.tool_calls.list()) == 2
 
 
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "soon"])
+def test_a_timer_without_an_interval_is_a_fault_of_the_settings(home: Path, seconds: str) -> None:
+    configure(home, consolidation="timer", consolidation_interval=seconds)
+    with pytest.raises(wilk.SettingsError, match="consolidation_interval: .* is not seconds above 0"):
+        wilk.open_store(home=home)
+
+
 @pytest.mark.parametrize(
     "settings",
     [{"retention": "{tool_call: {count: 2}}", "retention_interval": 0}, {"retention_interval": 0.01}],

@@ -30,7 +30,7 @@ def released() -> Released:
 
 @pytest.fixture
 def worker(released: Released) -> Iterator[Worker]:
-    one = Worker(released)
+    one = Worker(released, lambda: 0.1)
     yield one
     one.stop()
 
@@ -141,3 +141,22 @@ def test_a_forked_child_has_a_worker_of_its_own(
     held()
     assert worker.settle(30)
     assert (tmp_path / "parent").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_is_not_born_amid_a_job(released: Released) -> None:
+    worker = Worker(released)
+    begun, go = threading.Event(), threading.Event()
+
+    def job() -> None:
+        begun.set()
+        go.wait(30)
+
+    worker.submit("long", job)
+    assert begun.wait(30)
+    threading.Timer(0.05, go.set).start()
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if released.times == 1 and worker.settle(0) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    worker.stop()

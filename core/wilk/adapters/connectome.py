@@ -55,6 +55,9 @@ class ConnectomeStorage:
             raise SettingsError(f"unknown option {', '.join(unknown)}; known: {', '.join(_OPTIONS)}")
         if len(places := [name for name in ("db_path", "url", "home") if name in storage_config]) > 1:
             raise SettingsError(f"{' and '.join(places)} say where the data is; give one of them")
+        for name in places:
+            if not isinstance(storage_config[name], (str, Path)):
+                raise SettingsError(f"{name} {storage_config[name]!r}: a path is wanted")
         self.config = storage_config
         self._given: aio.AsyncStore | None = None
         self._opened: aio.AsyncStore | None = None

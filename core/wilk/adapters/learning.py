@@ -19,6 +19,7 @@ from wilk.errors import Closed, Invalid, NotFound
 from wilk.records.archive import Archived
 from wilk.records.decoding import decoder
 from wilk.records.learning import Action, Feedback, Interaction, Pattern, Preference, WorldModel
+from wilk.services import checks
 from wilk.services.keeping.archiver import COMPACTED
 from wilk.services.keeping.kinds import kind
 
@@ -88,15 +89,18 @@ class LearningStore:
         those that it has.
         """
         given, unknown = _split(
-            {**(interaction or {}), **fields},
+            {**_object("interaction", interaction), **fields},
             (*_INTERACTION, "interaction_id", "session_id", "user_id", "agent_id", "timestamp", "user_query",
              "actions_taken", "metadata"),
         )  # fmt: skip
         values = {name: given[name] for name in _INTERACTION if given.get(name) is not None}
         if "tags" in values:
-            values["tags"] = list(values["tags"])
+            values["tags"] = _list("tags", values["tags"])
         metadata = _metadata(given.get("metadata"), unknown)
-        actions = [_action(one) for one in given.get("actions_taken") or ()]
+        actions = [
+            _action(f"actions_taken.{i}", one)
+            for i, one in enumerate(_list("actions_taken", given.get("actions_taken")))
+        ]
         id, interactions = given.get("interaction_id"), self.store.interactions
         async with self.transaction():
             if id is not None and await interactions.find(id) is not None:
@@ -164,13 +168,13 @@ class LearningStore:
         entries = await self.store.archive.list(
             kind="interaction", record=interaction_id, reason=reason, limit=limit
         )
+        taken: dict[tuple[str | None, str], list[Action]] = {}
+        for batch in dict.fromkeys(entry.batch for entry in entries):
+            for row in await self.store.archive.list(kind="action", batch=batch, limit=_ALL):
+                taken.setdefault((batch, row.data["interaction_id"]), []).append(_of(Action, row))
         found = []
         for entry in entries:
-            rows = await self.store.archive.list(kind="action", batch=entry.batch, limit=_ALL)
-            actions = sorted(
-                (_of(Action, row) for row in rows if row.data["interaction_id"] == entry.record_id),
-                key=lambda action: action.position,
-            )
+            actions = sorted(taken.get((entry.batch, entry.record_id), ()), key=lambda one: one.position)
             found.append(_archived(entry, _interaction(_of(Interaction, entry), actions)))
         return found
 
@@ -195,7 +199,9 @@ class LearningStore:
 
     async def add_pattern(self, pattern: Mapping[str, Any]) -> str:
         """Keep a pattern, in place of the one with that id if there is one; return its id."""
-        given, unknown = _split(pattern, (*_PATTERN, "id", "last_seen", "created_at", "sources", "metadata"))
+        given, unknown = _split(
+            _object("pattern", pattern), (*_PATTERN, "id", "last_seen", "created_at", "sources", "metadata")
+        )
         values = {name: given[name] for name in (*_PATTERN, "sources") if given.get(name) is not None}
         if isinstance(values.get("sequence"), Mapping):  # the module has objects there as well
             unknown["sequence"] = dict(values.pop("sequence"))
@@ -222,7 +228,7 @@ class LearningStore:
         self, pattern_id: str, changes: Mapping[str, Any] | None = None, **fields: Any
     ) -> None:
         """Change the given fields of a pattern, and no other."""
-        given, unknown = _split({**(changes or {}), **fields}, (*_PATTERN, "sources", "metadata"))
+        given, unknown = _split({**_object("changes", changes), **fields}, (*_PATTERN, "sources", "metadata"))
         async with self.transaction():
             if unknown or "metadata" in given:
                 known = (await self.store.patterns.get(pattern_id)).metadata
@@ -246,6 +252,7 @@ class LearningStore:
 
     async def add_feedback(self, feedback: Mapping[str, Any]) -> str:
         """Keep feedback; return its id."""
+        feedback = _object("feedback", feedback)
         kept = await self.store.feedback.add(
             _wanted(feedback, "type"),
             _wanted(feedback, "message"),
@@ -265,6 +272,7 @@ class LearningStore:
 
     async def add_preference(self, preference: Mapping[str, Any]) -> None:
         """Keep a preference, in place of the one with that key and category."""
+        preference = _object("preference", preference)
         await self.store.preferences.set(
             _wanted(preference, "key"),
             _wanted(preference, "value"),
@@ -287,7 +295,7 @@ class LearningStore:
         ``entities`` are a list, or an object of entities by id, as objects or with attributes.
         """
         given, unknown = _split(
-            world_state,
+            _object("world_state", world_state),
             (*_WORLD, "id", "session_id", "domain", "confidence", "created_at", "updated_at", "entities",
              "goals", "inferred_goals", "constraints", "merged_from", "metadata"),
         )  # fmt: skip
@@ -296,8 +304,8 @@ class LearningStore:
             values.setdefault("domain_confidence", given["confidence"])
         for name in ("discovered_entity_types", "discovered_relation_types"):
             if name in values:
-                values[name] = sorted(values[name])
-        values["relations"] = [_plain(one, _RELATION) for one in given.get("relations") or ()]
+                values[name] = sorted(_list(name, values[name]), key=str)
+        values["relations"] = [_plain(one, _RELATION) for one in _list("relations", given.get("relations"))]
         entities = given.get("entities") or ()
         if isinstance(entities, Mapping):
             entities = entities.values()
@@ -309,7 +317,7 @@ class LearningStore:
             given.get("domain") or "unknown",
             id=given.get("id"),
             session=given.get("session_id"),
-            entities=[_plain(one, _ENTITY) for one in entities],
+            entities=[_plain(one, _ENTITY) for one in _list("entities", entities)],
             goals=given.get("goals") or given.get("inferred_goals") or (),
             constraints=constraints,
             merged_from=[merged] if isinstance(merged, str) else merged,
@@ -411,8 +419,16 @@ def _wanted(given: Mapping[str, Any], name: str) -> Any:
     return given[name]
 
 
+_object = checks.mapping
+
+
+def _list(name: str, value: Any) -> list[Any]:
+    """A list, of a tuple or a set as well, which the module has; None is an empty one."""
+    return [] if value is None else checks.sequence(name, value)
+
+
 def _metadata(metadata: Mapping[str, Any] | None, unknown: Mapping[str, Any]) -> dict[str, Any]:
-    return {**(metadata or {}), **({_KEPT: dict(unknown)} if unknown else {})}
+    return {**_object("metadata", metadata), **({_KEPT: dict(unknown)} if unknown else {})}
 
 
 def _with_kept(found: dict[str, Any], metadata: Mapping[str, Any]) -> dict[str, Any]:
@@ -431,8 +447,8 @@ def _moment(value: Any) -> Any:
     return value.astimezone() if isinstance(value, datetime) and value.tzinfo is None else value
 
 
-def _action(given: Mapping[str, Any]) -> dict[str, Any]:
-    known, unknown = _split(given, (*_ACTION, "timestamp"))
+def _action(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    known, unknown = _split(_object(name, given), (*_ACTION, "timestamp"))
     values = {name: known[name] for name in _ACTION if known.get(name) is not None}
     values["details"] = _metadata(known.get("details"), unknown)
     return {**values, "created_at": _moment(known.get("timestamp"))}

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from itertools import takewhile
 from pathlib import Path
 from zlib import crc32
 
@@ -48,7 +49,8 @@ class Jsonl:
     def append(self, entries: Sequence[tuple[int, bytes]]) -> list[str]:
         """Write entries as one member, and return when it is on the disk.
 
-        Those that the last member holds already keep their place.
+        Those that the last member holds already keep their place. When it holds the first ones, the
+        others have to come again: once these are noted, a crash cannot make them come a third time.
         """
         try:
             number, last, end = self._newest()
@@ -57,6 +59,9 @@ class Jsonl:
                 kept = {
                     line: _place(number, last, n, line) for n, line in enumerate(self._lines(number, last))
                 }
+            there = list(takewhile(kept.__contains__, (line for _, line in entries)))
+            if there:
+                return [kept[line] for line in there]
             new = [line for _, line in entries if line not in kept]
             if new:
                 if end is None or not number or end >= self._file_size:
@@ -72,9 +77,9 @@ class Jsonl:
         wanted: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
         for order, place in enumerate(places):
             try:
-                *numbers, sum = place.split(":")
+                *numbers, text = place.split(":")
                 number, offset, line = map(int, numbers)
-                wanted.setdefault((number, offset), []).append((order, line, int(sum, 16)))
+                wanted.setdefault((number, offset), []).append((order, line, int(text, 16)))
             except ValueError:
                 raise BackendError(f"archive place {place!r}: FILE:OFFSET:LINE:CRC is wanted") from None
         found = [b""] * len(places)
@@ -108,7 +113,7 @@ class Jsonl:
         The end is None when the file holds something else, or a member that cannot be read: what
         follows goes into a new file then, and this one is left as it is. Zeros: there is none.
         """
-        names = map(_NAME.fullmatch, os.listdir(self._folder) if self._folder.is_dir() else ())
+        names = [_NAME.fullmatch(file.name) for file in self._folder.glob("*.jsonl.gz")]
         number = max((int(name[1]) for name in names if name is not None), default=0)
         if not number:
             return 0, 0, 0

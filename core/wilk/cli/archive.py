@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 from wilk.amounts import written_size
 from wilk.cli.output import Styled, moment, word
 from wilk.cli.parsing import UsageError, Verb, count, days
+from wilk.cli.text import one_line
+from wilk.errors import BackendError
 
 if TYPE_CHECKING:
     from wilk.cli.context import Context
@@ -54,10 +58,11 @@ def _list(context: Context) -> None:
     since = None
     if arguments.days is not None:
         from wilk.clock import Clock, to_datetime
-        from wilk.services.arguments import days_ago
+        from wilk.services.checks import days_ago
 
         since = to_datetime(days_ago(Clock().now(), arguments.days))
-    entries = context.store.archive.list(
+    chosen = partial(
+        context.store.archive.list,
         kind=arguments.kind,
         reason=arguments.reason,
         session=arguments.session,
@@ -70,8 +75,13 @@ def _list(context: Context) -> None:
         limit=arguments.limit,
     )
     if out.json:
-        out.document(entries)
+        out.document(chosen())
         return
+    try:
+        entries = chosen()
+    except BackendError as error:  # a file of the archive is not there; what there is can be told still
+        entries = chosen(data=False)
+        sys.stderr.write(f"wilk: warning: {one_line(str(error))}; names and texts are left out\n")
     if not entries:
         out.note("nothing is archived")
         return

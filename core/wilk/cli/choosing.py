@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wilk.cli.parsing import completed
-from wilk.errors import Conflict, NotFound
+from wilk.errors import Conflict, NotFound, WilkError
 
 if TYPE_CHECKING:
     from wilk.cli.context import Context
@@ -32,12 +32,14 @@ def session_argument(parser: Parser, *, optional: bool = False, option: bool = F
 
 
 def chosen_session(context: Context, named: str | None) -> Session:
-    """Return the session; raises NotFound, and Conflict for a name that several have."""
+    """Return the session; raises NotFound, Conflict for a name that several have, and WilkError for none."""
     sessions = context.store.sessions
     if named is None:
+        if context.store.home is None:
+            raise WilkError("without a home folder no session is current; name one, or give --home DIR")
         current = sessions.current()
         if current is None:
-            raise NotFound("session", "current", "name one, or choose one with `wilk sessions use ID`")
+            raise WilkError("no session is current; name one, or choose one with `wilk sessions use ID`")
         return current
     if (session := sessions.find(named)) is not None:
         return session

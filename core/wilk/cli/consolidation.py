@@ -123,4 +123,4 @@ def _sources(context: Context) -> None:
             ]
             for one in found
         ]
-        out.table(["KIND", "ID", "ARCHIVED", "TEXT"], rows)
+        out.table(["KIND", "ID", "ARCHIVED", "TEXT"], rows, whole=[1])

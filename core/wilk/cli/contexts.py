@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from wilk.cli.choosing import chosen_session, session_argument
-from wilk.cli.output import Output, Styled, moment
+from wilk.cli.output import Output, Styled, moment, terminal_width
 from wilk.cli.parsing import UsageError, Verb, count
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 _STYLES = {"system": "yellow", "block": "cyan", "pin": "blue", "summary": "green", "message": "bold"}
 _SIGNS = {"system": "s", "block": "b", "pin": "p", "summary": "z", "message": "m"}
-_BAR = 60
+_BAR = 60  # characters at most
 
 
 def commands() -> dict[str, Verb]:
@@ -140,12 +141,13 @@ def _explain(context: Context) -> None:
                 _range(one),
                 one.rule,
                 _score(one.score),
-                "" if one.tokens is None else str(one.tokens),
-                _sentence(one.rule),
+                "" if one.tokens is None else f"{one.tokens:,}",
             ]
-            for one in built.left_out
+            for one in _joined(built.left_out)
         ]
-        out.table(["OUT", "MESSAGES", "RULE", "SCORE", "TOKENS", "WHY"], rows, right=[3, 4])
+        out.table(["OUT", "MESSAGES", "RULE", "SCORE", "TOKENS"], rows, right=[3, 4])
+    out.line()
+    out.table(["RULE", "MEANS"], [[rule, sentence] for rule, sentence in _rules(built).items()])
     _tell_kept(out, built)
 
 
@@ -161,7 +163,7 @@ def _stats(context: Context) -> None:
             ("session", Styled(stats.session_id, "cyan")),
             ("strategy", stats.strategy),
             ("budget", f"{stats.max_tokens:,} tokens"),
-            ("messages", f"{stats.messages:,} ({stats.tokens:,} tokens)"),
+            ("live", f"{stats.messages:,} messages ({stats.tokens:,} tokens)"),
             ("archived", f"{stats.archived:,} messages"),
             ("summaries", f"{stats.summaries:,}"),
             ("pins", f"{stats.pins:,}"),
@@ -189,7 +191,7 @@ def _manifests(context: Context) -> None:
         ]
         for one in found
     ]  # fmt: skip
-    out.table(["ID", "BUILT", "STRATEGY", "TOKENS", "ITEMS", "UP TO"], rows, right=[3, 4, 5])
+    out.table(["ID", "BUILT", "STRATEGY", "TOKENS", "ITEMS", "UP TO"], rows, right=[3, 4, 5], whole=[0])
 
 
 def _replay(context: Context) -> None:
@@ -223,18 +225,25 @@ def _remove(context: Context) -> None:
 
 
 def _bar(out: Output, built: Built) -> None:
-    """The budget by part: a bar on a terminal, one line a part in any case."""
-    used = built.tokens_by_kind
-    widths = {kind: tokens * _BAR // built.max_tokens for kind, tokens in used.items()}
-    if out.terminal and _can_draw(out):
-        cells = [out.paint(Styled("█" * width, _STYLES[kind])) for kind, width in widths.items()]
-        out.stream.write("".join(cells) + "░" * (_BAR - sum(widths.values())) + "\n")
-    else:
-        bar = "".join(_SIGNS[kind] * width for kind, width in widths.items())
-        out.line(f"[{bar.ljust(_BAR, '.')}]")
+    """The budget by part: a bar in colours, or of letters; and below it a line for each part."""
+    used, length = built.tokens_by_kind, _BAR
+    if out.terminal:
+        length = max(1, min(_BAR, terminal_width() - 2))
+    drawn = out.colored and _can_draw(out)
+    cells, before = [], 0
+    for kind, tokens in used.items():
+        # By their ends, so that parts which fill the budget fill the bar.
+        width = (before + tokens) * length // built.max_tokens - before * length // built.max_tokens
+        before += tokens
+        cells.append(out.paint(Styled("█" * width, _STYLES[kind])) if drawn else _SIGNS[kind] * width)
+    free = length - before * length // built.max_tokens
+    out.stream.write("".join(cells) + "░" * free + "\n" if drawn else f"[{''.join(cells)}{'.' * free}]\n")
     for kind, tokens in {**used, "free": built.max_tokens - built.total_tokens}.items():
         share = f"{tokens / built.max_tokens:.0%}"
-        out.line(Styled(f"{kind:>8}", _STYLES.get(kind, "dim")), f"{tokens:>8,}  {share:>4}")
+        sign = "░" if drawn else "."
+        if kind in used:
+            sign = Styled("█", _STYLES[kind]) if drawn else _SIGNS[kind]
+        out.line(sign, Styled(f"{kind:<8}", _STYLES.get(kind, "dim")), f"{tokens:>8,}  {share:>4}")
 
 
 def _can_draw(out: Output) -> bool:
@@ -246,14 +255,35 @@ def _can_draw(out: Output) -> bool:
 
 
 def _explained(built: Built) -> dict[str, Any]:
+    return {**built._asdict(), "tokens_by_kind": built.tokens_by_kind, "rules": _rules(built)}
+
+
+def _rules(built: Built) -> dict[str, str]:
+    """What the rules of a context say, in the order in which they come."""
     from wilk.context.rules import sentence
 
-    rules = sorted({item.rule for item in built.items} | {one.rule for one in built.left_out})
-    return {
-        **built._asdict(),
-        "tokens_by_kind": built.tokens_by_kind,
-        "rules": {rule: sentence(rule) for rule in rules},
-    }
+    rules = [*(item.rule for item in built.items), *(one.rule for one in built.left_out)]
+    return {rule: sentence(rule) for rule in rules}
+
+
+def _joined(left_out: Iterable[LeftOut]) -> list[LeftOut]:
+    """What was left out, with neighbours of one kind and rule as one, for people."""
+    joined: list[LeftOut] = []
+    for one in left_out:
+        last = joined[-1] if joined else None
+        if last is None or (last.kind, last.rule) != (one.kind, one.rule) or not _adjacent(last, one):
+            joined.append(one)
+            continue
+        tokens = None if last.tokens is None or one.tokens is None else last.tokens + one.tokens
+        score = last.score if last.score == one.score else None
+        joined[-1] = last._replace(
+            last=one.last, messages=last.messages + one.messages, tokens=tokens, score=score
+        )
+    return joined
+
+
+def _adjacent(one: LeftOut, next: LeftOut) -> bool:
+    return one.last is not None and next.first == one.last + 1
 
 
 def _total(built: Built) -> str:
@@ -275,7 +305,7 @@ def _check_alone(arguments: Any) -> None:
 
 
 def _place(item: ContextItem) -> str:
-    return f"{item.kind} {_range(item)} {item.tokens} tokens".replace("  ", " ")
+    return f"{item.kind} {_range(item)}".rstrip() + f", {item.tokens} tokens"
 
 
 def _range(one: ContextItem | LeftOut) -> str:
@@ -291,9 +321,3 @@ def _score(score: float | None) -> str:
 def _short(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= 60 else line[:59] + "…"
-
-
-def _sentence(rule: str) -> str:
-    from wilk.context.rules import sentence
-
-    return sentence(rule)

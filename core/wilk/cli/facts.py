@@ -153,7 +153,7 @@ def _show(context: Context, facts: Sequence[Fact], *, history: bool = False) -> 
         ]
         for fact in facts
     ]
-    out.table(headings + (["RECORDED", "RETRACTED"] if history else []), rows)
+    out.table(headings + (["RECORDED", "RETRACTED"] if history else []), rows, whole=[0])
 
 
 def _moment(time: datetime | None) -> str:

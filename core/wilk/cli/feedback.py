@@ -72,7 +72,7 @@ def _list(context: Context) -> None:
             [Styled(one.id, "cyan"), one.type, moment(one.created_at), word(one.applied), one.message]
             for one in found
         ]
-        out.table(["ID", "TYPE", "TIME", "APPLIED", "MESSAGE"], rows)
+        out.table(["ID", "TYPE", "TIME", "APPLIED", "MESSAGE"], rows, whole=[0])
 
 
 def _show(context: Context) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from wilk.cli.nouns import NOUNS
@@ -53,18 +52,19 @@ def overview(context: Context) -> None:
     """Show all nouns, a line each."""
     out = context.out
     out.line(Styled("wilk", "bold"), "keeps what AI agents know. Usage: wilk NOUN VERB …")
-    groups: dict[str, Iterable[tuple[str, str]]] = {
+    groups: dict[str, list[tuple[str, str]]] = {
         title: [(name, NOUNS[name].summary) for name in names] for title, names in _GROUPS.items()
     }
     if plugins := _plugins_commands(context):
         groups["From plugins"] = plugins
+    column = max(len(name) for nouns in groups.values() for name, _ in nouns)
     for title, nouns in groups.items():
         out.line()
         out.line(Styled(title, "bold"))
         for name, summary in nouns:
-            out.line(Styled(f"{name:<12}", "cyan"), summary, indent="  ")
+            out.line(Styled(f"{name:<{column}}", "cyan"), f" {summary}", indent="  ")
     out.line()
-    out.line("`wilk NOUN --help` tells more, among others the options that every command takes.")
+    out.line("`wilk NOUN --help` tells more, also of the options that every command takes.")
 
 
 def _help(context: Context) -> None:

@@ -139,7 +139,7 @@ def _table(context: Context, found: Sequence[Interaction]) -> None:
             ]
             for one in found
         ]
-        context.out.table(["ID", "TIME", "USER", "SUCCESS", "FEEDBACK", "QUERY"], rows)
+        context.out.table(["ID", "TIME", "USER", "SUCCESS", "FEEDBACK", "QUERY"], rows, whole=[0])
 
 
 def _show(context: Context) -> None:

@@ -98,7 +98,7 @@ def _list(context: Context) -> None:
             ]
             for one in memories
         ]
-        out.table(["ID", "KIND", "IMPORTANCE", "OF", "CREATED", "CONTENT"], rows, right=[2])
+        out.table(["ID", "KIND", "IMPORTANCE", "OF", "CREATED", "CONTENT"], rows, right=[2], whole=[0])
 
 
 def _show(context: Context) -> None:

@@ -63,17 +63,25 @@ class Output:
     # -- records --------------------------------------------------------------------------
 
     def table(
-        self, headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int] = ()
+        self,
+        headings: Sequence[str],
+        rows: Iterable[Sequence[str]],
+        *,
+        right: Sequence[int] = (),
+        whole: Sequence[int] = (),
     ) -> None:
         """Show rows under headings, aligned; columns numbered in ``right`` are flush right.
 
-        On a terminal the widest columns are shortened until a row fits into a line.
+        On a terminal the widest columns are shortened until a row fits into a line; those in ``whole``
+        come last, for they are ids that other commands want in full.
         """
         cells = [[(text.one_line(cell).strip(), _style(cell)) for cell in row] for row in rows]
         texts = [[shown for shown, _ in row] for row in cells]
         widths = [max(map(text.width, column)) for column in zip(headings, *texts, strict=True)]
         if self.terminal:
-            _narrow(widths, [text.width(heading) for heading in headings], terminal_width())
+            least = [max(text.width(heading), _NARROWEST) for heading in headings]
+            _narrow(widths, [widths[i] if i in whole else columns for i, columns in enumerate(least)])
+            _narrow(widths, least)
         self._write(self._row([(heading, "bold") for heading in headings], widths, right))
         for row in cells:
             self._write(self._row(row, widths, right))
@@ -209,12 +217,11 @@ def _style(content: str) -> str:
     return content.style if isinstance(content, Styled) else ""
 
 
-def _narrow(widths: list[int], headings: Sequence[int], limit: int) -> None:
-    """Take columns from the widest until all fit, but never less than the heading needs."""
-    least = [max(heading, _NARROWEST) for heading in headings]
-    while sum(widths) + _GAP * (len(widths) - 1) > limit:
-        room = [have - need for have, need in zip(widths, least, strict=True)]
-        able = [i for i, spare in enumerate(room) if spare > 0]
+def _narrow(widths: list[int], least: Sequence[int]) -> None:
+    """Take columns from the widest until all fit into the terminal, but never less than ``least``."""
+    over = sum(widths) + _GAP * (len(widths) - 1) - terminal_width()
+    for _ in range(over):
+        able = [i for i, columns in enumerate(widths) if columns > least[i]]
         if not able:
             return
         widths[max(able, key=lambda i: widths[i])] -= 1

@@ -61,7 +61,7 @@ def _list(context: Context) -> None:
             ]
             for one in found
         ]
-        out.table(["ID", "NAME", "TYPE", "SEEN", "CONFIDENCE", "LAST"], rows, right=[3, 4])
+        out.table(["ID", "NAME", "TYPE", "SEEN", "CONFIDENCE", "LAST"], rows, right=[3, 4], whole=[0])
 
 
 def _show(context: Context) -> None:

@@ -73,7 +73,7 @@ def _list(context: Context) -> None:
         out.note("no pins; `wilk pins add TEXT` adds one")
     else:
         rows = [[Styled(pin.id, "cyan"), pin.type, f"{pin.importance:.2f}", pin.content] for pin in pins]
-        out.table(["ID", "TYPE", "IMPORTANCE", "TEXT"], rows, right=[2])
+        out.table(["ID", "TYPE", "IMPORTANCE", "TEXT"], rows, right=[2], whole=[0])
 
 
 def _add(context: Context) -> None:

@@ -11,7 +11,25 @@ from wilk.cli.context import Context
 from wilk.cli.nouns import NOUNS, plugins_command, tree, words_of
 from wilk.cli.output import Output, Styled
 from wilk.cli.parsing import UsageError
-from wilk.errors import WilkError
+from wilk.errors import NotFound, WilkError
+
+_LISTS = {
+    "document": "documents",
+    "fact": "facts",
+    "feedback": "feedback",
+    "group": "groups",
+    "memory": "memories",
+    "message": "messages",
+    "pattern": "patterns",
+    "pin": "pins",
+    "reasoning chain": "reasoning",
+    "session": "sessions",
+    "state": "state",
+    "summary": "summaries",
+    "tool call": "tool-calls",
+    "user": "users",
+    "world model": "world-models",
+}
 
 
 def run(argv: Sequence[str]) -> int:
@@ -29,6 +47,8 @@ def run(argv: Sequence[str]) -> int:
         return code
     except UsageError as error:
         return _failed(str(error), 2)
+    except NotFound as error:
+        return _failed(_with_hint(error), 1)
     except WilkError as error:
         return _failed(str(error), 1)
     except SystemExit as error:  # argparse has shown help
@@ -106,6 +126,13 @@ def _bare(argv: Sequence[str]) -> int:
     finally:
         context.close()
     return 0
+
+
+def _with_hint(error: NotFound) -> str:
+    """What is not there and, where the error does not say so itself, what shows the ones there are."""
+    if error.kind not in _LISTS or ";" in str(error):
+        return str(error)
+    return f"{error}; `wilk {_LISTS[error.kind]} list` shows the ones there are"
 
 
 def _failed(message: str, code: int) -> int:

@@ -76,7 +76,7 @@ def _list(context: Context) -> None:
         rows = [
             [Styled(one.id, "cyan"), one.agent_id, moment(one.created_at), word(one.data)] for one in chains
         ]
-        out.table(["ID", "AGENT", "CREATED", "CHAIN"], rows)
+        out.table(["ID", "AGENT", "CREATED", "CHAIN"], rows, whole=[0])
 
 
 def _show(context: Context) -> None:

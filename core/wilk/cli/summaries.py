@@ -75,7 +75,7 @@ def _list(context: Context) -> None:
             ]
             for one in summaries
         ]
-        out.table(["ID", "RANGE", "MESSAGES", "BY", "MADE", "TEXT"], rows)
+        out.table(["ID", "RANGE", "MESSAGES", "BY", "MADE", "TEXT"], rows, whole=[0])
 
 
 def _show(context: Context) -> None:

@@ -57,7 +57,7 @@ def _list(context: Context) -> None:
         ]
         for call in calls
     ]
-    out.table(["ID", "TOOL", "STATUS", "STARTED", "TOOK", "ARGUMENTS", "RESULT"], rows, right=[4])
+    out.table(["ID", "TOOL", "STATUS", "STARTED", "TOOK", "ARGUMENTS", "RESULT"], rows, right=[4], whole=[0])
 
 
 def _show(context: Context) -> None:

@@ -93,7 +93,7 @@ def _list(context: Context) -> None:
             for one in found
         ]
         headings = ["ID", "DOMAIN", "CONFIDENCE", "ENTITIES", "RELATIONS", "ACTIVE", "UPDATED"]
-        out.table(headings, rows, right=[2, 3, 4])
+        out.table(headings, rows, right=[2, 3, 4], whole=[0])
 
 
 def _show(context: Context) -> None:
@@ -137,7 +137,7 @@ def _snapshots(context: Context) -> None:
             [Styled(one.id, "cyan"), one.world_model_id, moment(one.created_at), one.trigger_event or ""]
             for one in found
         ]
-        out.table(["ID", "WORLD MODEL", "TIME", "EVENT"], rows)
+        out.table(["ID", "WORLD MODEL", "TIME", "EVENT"], rows, whole=[0])
 
 
 def _snapshot(context: Context) -> None:

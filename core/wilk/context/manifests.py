@@ -88,19 +88,21 @@ def difference(
     a: Context,
     b: Context,
     names: tuple[str, str],
-    gone_since: Callable[[Sequence[ContextItem]], Mapping[Key, str]],
+    gone: Callable[[Sequence[ContextItem]], Mapping[Key, str]],
+    *,
+    earlier: bool = False,
 ) -> ContextDiff:
-    """What two contexts have apart, and why. ``gone_since(items)`` tells what became of records that
-    are not in their tables any more."""
+    """What two contexts have apart, and why. ``gone(items)`` tells which of the first one's records lay
+    in the archive when the second was built; ``earlier``: that was before the first."""
     ours, theirs = _by_key(a.items), _by_key(b.items)
     lost = [item for key, item in ours.items() if key not in theirs]
     new = [item for key, item in theirs.items() if key not in ours]
-    since = gone_since(lost)
+    away = gone(lost)
     return ContextDiff(
         a=names[0],
         b=names[1],
         changes=list(_changes(a, b)),
-        gone=[_told(item, _why_not(item, b, since.get(_key(item)))) for item in lost],
+        gone=[_told(item, _why_not(item, b, away.get(_key(item)), earlier)) for item in lost],
         came=[_told(item, _why_new(item, a)) for item in new],
         same=len(ours) - len(lost),
     )
@@ -133,7 +135,7 @@ def _changes(a: Context, b: Context) -> Iterable[str]:
         yield f"the session had {a.last_sequence} messages, then {b.last_sequence}"
 
 
-def _why_not(item: ContextItem, other: Context, became: str | None) -> str:
+def _why_not(item: ContextItem, other: Context, away: str | None, earlier: bool) -> str:
     """Why an item is not in another context."""
     if item.first is not None and item.first > other.last_sequence:
         return "it was not written yet"
@@ -142,8 +144,8 @@ def _why_not(item: ContextItem, other: Context, became: str | None) -> str:
             return _rule(one.rule, item, other)
     if item.kind == "message" and (summary := _summary_of(item, other)):
         return summary
-    if became is not None:
-        return became
+    if away is not None:
+        return away
     for there in other.items:
         if there.kind == item.kind and there.id == item.id:
             return "its text was changed"
@@ -152,6 +154,8 @@ def _why_not(item: ContextItem, other: Context, became: str | None) -> str:
             return _rule(run.rule, item, other)
     if item.kind == "system":
         return "another system prompt was given, or none"
+    if earlier and item.kind in ("pin", "block"):
+        return "it was not there yet"
     return "it was not looked at"
 
 

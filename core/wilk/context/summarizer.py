@@ -20,7 +20,9 @@ from wilk.records.conversation import Message
 PER_EIGHT = 500
 LONGEST = 4_000
 SHORT = 100
-"""A summary of so many characters is never too long: half of a very short original says nothing."""
+"""Half of the original may always have so many characters: half of a very short one says nothing."""
+LEAST = 20
+"""A budget may be so small that it has no room for a summary: it still gets so many characters."""
 LEAST_SHARED = 0.05
 
 _LOOKED_AT = 8_000
@@ -30,10 +32,11 @@ _CUT = " …"
 _CUT_WORD = 12
 # Scripts written without spaces between words are compared by pairs of characters.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
-_RUN = re.compile(f"[{_UNSPACED}]+|[^\\W_{_UNSPACED}]+")
-_IS_UNSPACED = re.compile(f"[{_UNSPACED}]")
-_END = re.compile(r"(?<=[.!?…؟۔।॥])[\"'”’)\]]?\s+|(?<=[。！？．])|\n+")
-_FENCE = re.compile(r"^[ \t]*(?:```|~~~)", re.M)
+# Not compiled here: reading commands import this module and never split a text.
+_RUN = f"[{_UNSPACED}]+|[^\\W_{_UNSPACED}]+"
+_IS_UNSPACED = f"[{_UNSPACED}]"
+_END = r"(?<=[.!?…؟۔।॥])[\"'”’)\]]?\s+|(?<=[。！？．])|\n+"
+_FENCE = r"(?m)^[ \t]*(?:```|~~~)"
 
 
 class _Sentence(NamedTuple):
@@ -44,6 +47,11 @@ class _Sentence(NamedTuple):
     text: str
     words: tuple[str, ...]
     worth: float
+
+
+def heading(first: int, last: int) -> str:
+    """What stands before a summary in a context."""
+    return f"Summary of messages {first}-{last}: "
 
 
 def room(messages: Sequence[Message], most: int | None = None) -> int:
@@ -90,7 +98,7 @@ def summarize(messages: Sequence[Message], most: int | None = None) -> str:
 
 def _limit(messages: Sequence[Message], most: int | None) -> int:
     limit = min(LONGEST, PER_EIGHT * math.ceil(len(messages) / 8))
-    return limit if most is None else min(limit, max(SHORT, most))
+    return limit if most is None else min(limit, max(LEAST, most))
 
 
 def text_of(message: Message) -> str:
@@ -106,8 +114,8 @@ def speaker(message: Message) -> str:
 def words_of(text: str) -> list[str]:
     """The words of a text in small letters; pairs of characters where words are not spaced."""
     words = []
-    for run in _RUN.findall(text.lower()):
-        if _IS_UNSPACED.match(run) and len(run) > 1:
+    for run in re.findall(_RUN, text.lower()):
+        if re.match(_IS_UNSPACED, run) and len(run) > 1:
             words += [run[i : i + 2] for i in range(len(run) - 1)]
         else:
             words.append(run)
@@ -151,11 +159,11 @@ def _sentences(messages: Sequence[Message]) -> list[_Sentence]:
 
 def _pieces(text: str) -> Iterator[tuple[str, bool]]:
     """The sentences of a text; of a block of code its first line. The flag tells code."""
-    for number, part in enumerate(_FENCE.split(text)):
+    for number, part in enumerate(re.split(_FENCE, text)):
         code = number % 2 == 1
         if code:
             part = part.partition("\n")[2]
-        for piece in part.split("\n") if code else _END.split(part):
+        for piece in part.split("\n") if code else re.split(_END, part):
             if clean := " ".join(piece.split()):
                 yield clean, code
                 if code:

@@ -172,9 +172,11 @@ class Units:
         """The unit that is put together, or None when it is not sound."""
         unit = tuple(reversed(self.span))
         self.span = []
-        pairs = [links(item) for item in unit]
-        calls = frozenset[str]().union(*(pair.calls for pair in pairs))
-        unanswered = calls.difference(*(pair.results for pair in pairs))
+        calls: set[str] = set()
+        unanswered: set[str] = set()
+        for made, results in map(links, unit):  # in order: an id may be used again after its answer
+            calls |= made
+            unanswered = (unanswered | made) - results
         lost = unanswered & self._lost
         self._lost -= calls
         if lost or (unanswered and not self._newest):

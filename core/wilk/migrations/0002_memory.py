@@ -373,6 +373,7 @@ Fact.add_index(Fact.subject, Fact.predicate)
 Fact.add_index(Fact.user_id, Fact.subject)
 Manifest.add_index(Manifest.session, Manifest.created_at)
 Document.add_index(Document.kind, Document.updated_at)
+Document.add_index(Document.user_id, Document.updated_at, where=Document.user_id.is_null(False))
 RawMessage.add_index(RawMessage.conversation_id, RawMessage.position, unique=True)
 Chunk.add_index(Chunk.conversation_id, Chunk.position, unique=True)
 Memory.add_index(

@@ -133,6 +133,7 @@ class CacheEntry(Model):
 
 
 Document.add_index(Document.kind, Document.updated_at)
+Document.add_index(Document.user_id, Document.updated_at, where=Document.user_id.is_null(False))
 RawMessage.add_index(RawMessage.conversation_id, RawMessage.position, unique=True)
 Chunk.add_index(Chunk.conversation_id, Chunk.position, unique=True)
 Memory.add_index(

@@ -142,7 +142,7 @@ class ConsolidationStep(NamedTuple):
 
     ``step`` is ``working``, ``episodic`` or ``semantic``: the kind of memory that is made, one of
     each ``needed`` records. ``due`` says how many can be made now. ``held`` records are not sure
-    enough to go on.
+    enough to go on, or were restored while the memory that was made from them is there.
     """
 
     step: str

@@ -1,61 +1,90 @@
-"""Checks of the values that verbs take: ranges, choices, texts, times. An error names field, value, range."""
+"""Checks of what verbs take: numbers, choices, texts, ids, times. An error names field, value and range."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from wilk import clock, codec
 from wilk.errors import Invalid
 
+_SHOWN = 80
+
+
+def limit(n: int) -> int:
+    """Return how many records are wanted, or raise Invalid."""
+    return whole("limit", n)
+
+
+def days_ago(now: int, days: float) -> int:
+    """The moment so many days before ``now``, in microseconds; the beginning of time at the earliest."""
+    if isinstance(days, bool) or not isinstance(days, (int, float)) or not days >= 0:
+        raise _wrong("days", days, "a number from 0 is wanted")
+    try:
+        return max(0, now - timedelta(days=days) // timedelta(microseconds=1))
+    except OverflowError:
+        return 0
+
+
+def identifier(name: str, value: Any, *, longest: int = 1000) -> str:
+    """Return a text that every engine can keep as a key, or raise Invalid."""
+    if not isinstance(value, str) or not 0 < len(value) <= longest:
+        raise _wrong(name, value, f"a text of 1 to {longest} characters is wanted")
+    return _storable(name, value)
+
+
+def optional(name: str, value: Any) -> str | None:
+    """Return an :func:`identifier`, or None where none is given."""
+    return None if value is None else identifier(name, value)
+
 
 def fraction(name: str, value: Any) -> float:
     """Return a number from 0.0 to 1.0, such as a confidence, or raise Invalid."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value <= 1.0:
-        raise Invalid(f"{name} {value!r}: a number from 0.0 to 1.0 is wanted")
+        raise _wrong(name, value, "a number from 0.0 to 1.0 is wanted")
     return float(value)
 
 
 def whole(name: str, value: Any, *, least: int = 0) -> int:
     """Return a whole number that is not below ``least``, or raise Invalid."""
     if type(value) is not int or not least <= value < 2**63:
-        raise Invalid(f"{name} {value!r}: a whole number from {least} is wanted")
+        raise _wrong(name, value, f"a whole number from {least} is wanted")
     return value
 
 
 def flag(name: str, value: Any) -> bool:
     """Return True or False, or raise Invalid."""
     if not isinstance(value, bool):
-        raise Invalid(f"{name} {value!r}: True or False is wanted")
+        raise _wrong(name, value, "True or False is wanted")
     return value
 
 
 def filled(name: str, value: Any) -> str:
     """Return a text that is not blank, or raise Invalid."""
     if not isinstance(value, str) or not value.strip():
-        raise Invalid(f"{name} {value!r}: a text that is not blank is wanted")
+        raise _wrong(name, value, "a text that is not blank is wanted")
     return _storable(name, value)
 
 
 def text(name: str, value: Any) -> str | None:
     """Return a text or None, or raise Invalid."""
     if value is not None and not isinstance(value, str):
-        raise Invalid(f"{name} {value!r}: a text is wanted")
+        raise _wrong(name, value, "a text is wanted")
     return None if value is None else _storable(name, value)
 
 
 def one_of(name: str, value: Any, choices: Sequence[str]) -> str:
     """Return one of the choices, or raise Invalid with all of them."""
     if value not in choices:
-        raise Invalid(f"{name} {value!r}: one of {', '.join(choices)} is wanted")
+        raise _wrong(name, value, f"one of {', '.join(choices)} is wanted")
     return str(value)
 
 
 def sequence(name: str, value: Any) -> list[Any]:
-    """Return a list, or raise Invalid; a text is none."""
-    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Sequence):
-        raise Invalid(f"{name} {value!r}: a list is wanted")
+    """Return a list of what can be walked through, or raise Invalid; a text is none, nor is an object."""
+    if isinstance(value, (str, bytes, bytearray, Mapping)) or not isinstance(value, Iterable):
+        raise _wrong(name, value, "a list is wanted")
     return list(value)
 
 
@@ -69,7 +98,7 @@ def mapping(name: str, value: Any) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise Invalid(f"{name} {value!r}: an object is wanted")
+        raise _wrong(name, value, "an object is wanted")
     return dict(value)
 
 
@@ -82,18 +111,25 @@ def moment(name: str, value: Any) -> datetime:
         except ValueError:
             found = None
     if not isinstance(found, datetime) or found.tzinfo is None:
-        raise Invalid(
-            f"{name} {value!r}: an aware datetime or ISO 8601 text with a zone is wanted, "
-            "such as 2026-01-31T12:00:00Z"
+        raise _wrong(
+            name,
+            value,
+            "an aware datetime or ISO 8601 text with a zone is wanted, such as 2026-01-31T12:00:00Z",
         )
     try:
         found = found.astimezone(UTC)
     except OverflowError:
-        raise Invalid(f"{name} {value!r}: a time from year 1 to 9999 in UTC is wanted") from None
+        raise _wrong(name, value, "a time from year 1 to 9999 in UTC is wanted") from None
     return clock.to_datetime(clock.to_microseconds(found))
 
 
 def _storable(name: str, value: str) -> str:
     if codec.storable_text(value)[1] is not None:
-        raise Invalid(f"{name} {value!r}: a text without NUL and lone surrogates is wanted")
+        raise _wrong(name, value, "a text without NUL and lone surrogates is wanted")
     return value
+
+
+def _wrong(name: str, value: Any, wanted: str) -> Invalid:
+    """The error about a value, of which no more than its beginning is shown."""
+    shown = repr(value[:_SHOWN] if isinstance(value, (str, bytes)) else value)
+    return Invalid(f"{name} {shown if len(shown) <= _SHOWN else shown[:_SHOWN] + '…'}: {wanted}")

@@ -12,8 +12,9 @@ from wilk.events import Events
 from wilk.models.statements import param
 from wilk.records.decoding import decoder
 from wilk.records.people import Group, Membership, User
+from wilk.services import checks
 from wilk.services.arguments import UNSET, Unset
-from wilk.services.arguments import limit as limits
+from wilk.services.checks import limit as limits
 from wilk.services.keeping.archiver import Archiver
 
 
@@ -66,7 +67,8 @@ class Users:
         return decoder(User)(rows)
 
     def remove(self, id: str, *, reason: str = "removed") -> User:
-        """Archive and remove a user and their memberships. Raises Protected while sessions are theirs."""
+        """Archive and remove a user with what is theirs: memberships, working memory, facts, preferences,
+        memories, interactions and documents. Raises Protected while sessions are theirs."""
         with self._engine.transaction():
             user = self.get(id)
             _refuse_sessions(self._engine, models.Session.user == id, f"user {id!r}")
@@ -199,13 +201,11 @@ def _save(
     given: Mapping[str, Any],
 ) -> str:
     """Insert or update by id: never REPLACE, which would delete what hangs on the row (trap T1)."""
-    id = engine.clock.new_id() if id is None else id
-    if not 0 < len(id) <= 200:
-        raise Invalid(f"{kind} id {id!r}: 1 to 200 characters are wanted")
+    id = engine.clock.new_id() if id is None else checks.identifier(f"{kind} id", id, longest=200)
     now = engine.clock.now()
     values = {name: value for name, value in given.items() if value is not UNSET}
-    if "name" in values and not (isinstance(values["name"], str) and values["name"].strip()):
-        raise Invalid(f"{kind} name {values['name']!r}: a text that is not empty is wanted")
+    if "name" in values:
+        checks.filled(f"{kind} name", values["name"])
     try:
         if engine.run(model.update({**values, "updated_at": now}).where(model.id == id)):
             return id

@@ -44,6 +44,20 @@ def test_a_saved_record_has_an_entry(store: wilk.Store) -> None:
     assert (entry.record_id, entry.summary) == (session.id, "Planning, status active")
 
 
+def test_records_without_an_id_are_named_by_what_they_are_kept_under(
+    store: wilk.Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.interactions.act(store.interactions.add("why?", id="i").id, "search")
+    store.raw_messages.save("c", [{"text": "hello"}])
+    store.chunks.save_info("c", {"of": "mine"})
+    store.state.set("k", 1)
+    store.groups.add(store.groups.save("g", name="G").id, store.users.save("u", name="U").id)
+    named = {entry.kind: entry.record_id for entry in entries(store)}
+    assert (named["action"], named["chunk_info"], named["system_state"]) == ("i/1", "c", "k")
+    assert named["membership"] == "g/u"
+    assert not caplog.records
+
+
 def test_an_entry_does_not_repeat_what_was_said(store: wilk.Store) -> None:
     session = store.sessions.create()
     store.messages.append(session.id, "user", "the secret plan")

@@ -14,7 +14,7 @@ from wilk import codec, models
 from wilk.engine import Engine
 from wilk.errors import Invalid
 from wilk.models.statements import param
-from wilk.services.arguments import identifier
+from wilk.services.checks import identifier
 from wilk.services.keeping.archiver import Archiver
 
 _SWEPT = 50

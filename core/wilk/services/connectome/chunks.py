@@ -18,10 +18,10 @@ from wilk.models.statements import param
 from wilk.records.connectome import Chunk, ChunkInfo, RawMessage
 from wilk.records.decoding import decoder
 from wilk.services import checks
-from wilk.services.arguments import identifier
+from wilk.services.checks import identifier
 from wilk.services.connectome.raw_messages import RawMessages, hashes
+from wilk.services.connectome.said import counted
 from wilk.services.keeping.archiver import Archiver
-from wilk.services.texts import counted
 
 _IDS = ("uuid", "id", "message_id")
 _decoded = decoder(Chunk)

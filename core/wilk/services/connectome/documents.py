@@ -12,8 +12,9 @@ from wilk.events import Events
 from wilk.models.statements import param
 from wilk.records.connectome import Document
 from wilk.records.decoding import decoder
-from wilk.services.arguments import UNSET, Unset, identifier, optional
-from wilk.services.arguments import limit as limits
+from wilk.services.arguments import UNSET, Unset
+from wilk.services.checks import identifier, optional
+from wilk.services.checks import limit as limits
 from wilk.services.keeping.archiver import Archiver
 from wilk.services.keeping.kinds import kind as archivable
 

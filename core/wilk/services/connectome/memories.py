@@ -14,10 +14,11 @@ from wilk.models.statements import param
 from wilk.records.connectome import Memory
 from wilk.records.decoding import decoder
 from wilk.services import checks
-from wilk.services.arguments import UNSET, Unset, identifier, optional
-from wilk.services.arguments import limit as limits
+from wilk.services.arguments import UNSET, Unset
+from wilk.services.checks import identifier, optional
+from wilk.services.checks import limit as limits
+from wilk.services.connectome.said import text_of
 from wilk.services.keeping.archiver import Archiver
-from wilk.services.texts import text_of
 
 COMPRESSED = "compressed"
 """The kind of memories that a conversation was compressed into."""

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from wilk import codec, models
 from wilk.engine import Engine
-from wilk.errors import Invalid
 from wilk.events import Events
 from wilk.models.statements import param
 from wilk.records.connectome import RawMessage
 from wilk.records.decoding import decoder
-from wilk.services.arguments import identifier
-from wilk.services.arguments import limit as limits
+from wilk.services import checks
+from wilk.services.checks import identifier
+from wilk.services.checks import limit as limits
 from wilk.services.keeping.archiver import Archiver
 
 _decoded = decoder(RawMessage)
@@ -33,8 +33,7 @@ class RawMessages:
         Messages that there are too many of are archived. Returns how many were written.
         """
         identifier("conversation_id", conversation_id)
-        if isinstance(messages, (str, bytes, Mapping)):
-            raise Invalid(f"messages are {type(messages).__name__}: a list is wanted")
+        messages = checks.sequence("messages", messages)
         texts = [codec.dumps(message) for message in messages]
         engine = self._engine
         with engine.transaction():

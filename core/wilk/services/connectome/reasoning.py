@@ -12,10 +12,10 @@ from wilk.events import Events
 from wilk.models.statements import param
 from wilk.records.connectome import ReasoningChain
 from wilk.records.decoding import decoder
-from wilk.services.arguments import identifier, optional
-from wilk.services.arguments import limit as limits
+from wilk.services.checks import identifier, optional
+from wilk.services.checks import limit as limits
+from wilk.services.connectome.said import text_of
 from wilk.services.keeping.archiver import Archiver
-from wilk.services.texts import text_of
 
 _NAMES = ("name", "tool_name", "tool")
 _CALL_IDS = ("id", "call_id", "tool_call_id", "tool_use_id")

@@ -12,8 +12,8 @@ from wilk.events import Events
 from wilk.models.statements import param
 from wilk.records.connectome import SystemState
 from wilk.records.decoding import decoder
-from wilk.services.arguments import identifier
-from wilk.services.arguments import limit as limits
+from wilk.services.checks import identifier
+from wilk.services.checks import limit as limits
 from wilk.services.keeping.archiver import Archiver
 
 _decoded = decoder(SystemState)

@@ -20,8 +20,8 @@ from wilk.errors import Conflict, Invalid, NotFound
 from wilk.events import Events
 from wilk.models.statements import param
 from wilk.records.conversation import AgentUsage, Message, SearchHit
-from wilk.services.arguments import days_ago
-from wilk.services.arguments import limit as limits
+from wilk.services.checks import days_ago
+from wilk.services.checks import limit as limits
 from wilk.services.conversation.message_rows import columns
 from wilk.services.conversation.message_rows import message as as_message
 from wilk.services.conversation.transcript import Transcript, held

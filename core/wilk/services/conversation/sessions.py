@@ -14,8 +14,9 @@ from wilk.events import Events
 from wilk.models.statements import param
 from wilk.records.conversation import Session
 from wilk.records.decoding import decoder
-from wilk.services.arguments import UNSET, Unset, days_ago
-from wilk.services.arguments import limit as limits
+from wilk.services.arguments import UNSET, Unset
+from wilk.services.checks import days_ago
+from wilk.services.checks import limit as limits
 from wilk.services.conversation.message_rows import COLUMNS, columns
 from wilk.services.conversation.transcript import Transcript
 from wilk.services.keeping.archiver import Archiver

@@ -12,7 +12,7 @@ from wilk.events import Events
 from wilk.models.statements import param
 from wilk.records.conversation import ToolCall
 from wilk.records.decoding import decoder
-from wilk.services.arguments import limit as limits
+from wilk.services.checks import limit as limits
 
 STATUSES = ("running", "ok", "error")
 _decoded = decoder(ToolCall)

@@ -1,8 +1,8 @@
 """The messages of a session as they were written, wherever they lie.
 
 What a summary stands for lies in the archive and still belongs to its session. The archive is asked
-when the live rows leave a gap, and not otherwise: sequences count from 1 without one. It has a
-session's message as long as the summary of its batch is there.
+when the live rows leave a gap, and not otherwise: sequences count without one from 1 to the session's
+last. It has a session's message as long as the summary of its batch is there.
 """
 
 from __future__ import annotations
@@ -31,13 +31,14 @@ class Transcript:
 
     def newest(self, session_id: str, n: int, before: int | None = None) -> Rows:
         """The newest ``n`` rows, of those before a sequence if one is given; the newest comes first."""
-        rows = self._live_newest(session_id, n, before)
-        if not n or not _leaves_gap(rows, n, before):
-            return rows
-        if not rows and before is None and not self._holds_any(session_id):
+        if before is not None:
+            rows, bound = self._live_newest(session_id, n, before), before
+        else:
+            rows, bound = self._with_bound(session_id, self._live_last(session_id, n))
+        if not n or not _leaves_gap(rows, n, bound):
             return rows
         with self._engine.snapshot():  # or what a compaction moves just now would be in neither
-            live = self._live_newest(session_id, n, before)
+            live = self._live_newest(session_id, n, _NO_END if before is None else before)
             compacted = self._compacted(
                 "compacted.before", _before, (session_id, _NO_END if before is None else before, n)
             )
@@ -45,12 +46,13 @@ class Transcript:
 
     def following(self, session_id: str, after: int, n: int) -> Rows:
         """The first ``n`` rows after a sequence, oldest first."""
-        rows = self._live_following(session_id, after, n)
-        # The newest messages are always live, so there is nothing behind the last row.
-        if not rows or (rows[0][2] == max(after, 0) + 1 and rows[-1][2] - rows[0][2] + 1 == len(rows)):
+        rows, bound = self._with_bound(session_id, self._live_following(session_id, after, n))
+        after = max(after, 0)
+        whole = max(0, min(n, bound - 1 - after))
+        if len(rows) == whole and (not rows or rows[-1][2] == after + whole):
             return rows
         with self._engine.snapshot():
-            live = self._live_following(session_id, after, n)
+            live = [row[:-1] for row in self._live_following(session_id, after, n)]
             compacted = self._compacted("compacted.after", _after, (session_id, after, n))
         return sorted(_merged(live, compacted), key=_sequence)[:n]
 
@@ -87,16 +89,23 @@ class Transcript:
         rows = self._engine.select(query.limit(1))
         return rows[0][0] if rows else None
 
-    def _live_newest(self, session_id: str, n: int, before: int | None) -> Rows:
-        if before is None:
-            return self._engine.fetch("messages.last", _live_last, (session_id, n))
+    def _live_last(self, session_id: str, n: int) -> Rows:
+        """The newest live rows, each with the session's last sequence behind it."""
+        return self._engine.fetch("messages.last", _live_last, (session_id, session_id, n))
+
+    def _live_newest(self, session_id: str, n: int, before: int) -> Rows:
         return self._engine.fetch("messages.before", _live_before, (session_id, before, n))
 
     def _live_following(self, session_id: str, after: int, n: int) -> Rows:
-        return self._engine.fetch("messages.after", _live_after, (session_id, after, n))
+        """Live rows, each with the session's last sequence behind it."""
+        return self._engine.fetch("messages.after", _live_after, (session_id, session_id, after, n))
 
-    def _holds_any(self, session_id: str) -> bool:
-        return any(count for (count,) in self._engine.fetch("messages.count", held, (session_id,)))
+    def _with_bound(self, session_id: str, rows: Rows) -> tuple[Rows, int]:
+        """The rows themselves, and the sequence before which all of the session's messages lie."""
+        if rows:
+            return [row[:-1] for row in rows], rows[0][-1] + 1
+        counts = self._engine.fetch("messages.count", held, (session_id,))
+        return rows, counts[0][1] + 1 if counts and counts[0][0] else 1
 
     def _compacted(self, name: str, build: Callable[[], Any], values: Sequence[Any]) -> Rows:
         """Rows out of the archive; ``values`` are the query's, of which the kind is the first."""
@@ -109,12 +118,12 @@ def _sequence(row: Sequence[Any]) -> int:
     return sequence
 
 
-def _leaves_gap(rows: Rows, n: int, before: int | None) -> bool:
-    """Whether rows, the newest first, may lack some that were written."""
+def _leaves_gap(rows: Rows, n: int, before: int) -> bool:
+    """Whether rows before a sequence, the newest first, may lack some that were written."""
     if not rows:
-        return before is None or before > 1
+        return before > 1
     newest, oldest = rows[0][2], rows[-1][2]
-    if newest - oldest + 1 != len(rows) or (before is not None and newest != before - 1):
+    if newest - oldest + 1 != len(rows) or newest != before - 1:
         return True
     return len(rows) < n and oldest > 1
 
@@ -135,13 +144,21 @@ def _live_find() -> Any:
 
 
 def held() -> Any:
-    """How many messages a session holds: live ones, and those that a summary stands for."""
-    return models.Session.select(models.Session.message_count).where(models.Session.id == param("session"))
+    """How many messages a session holds, live ones and those that a summary stands for; and the last
+    sequence that it gave."""
+    session = models.Session
+    return session.select(session.message_count, session.last_sequence).where(session.id == param("session"))
+
+
+def _select_with_last() -> Any:
+    session = models.Session
+    last = session.select(session.last_sequence).where(session.id == param("same_session"))
+    return models.Message.select(*columns(), last)
 
 
 def _live_last() -> Any:
     return (
-        _select()
+        _select_with_last()
         .where(models.Message.session == param("session"))
         .order_by(models.Message.sequence.desc())
         .limit(param("n"))
@@ -159,7 +176,7 @@ def _live_before() -> Any:
 
 def _live_after() -> Any:
     return (
-        _select()
+        _select_with_last()
         .where(models.Message.session == param("session"), models.Message.sequence > param("after"))
         .order_by(models.Message.sequence)
         .limit(param("n"))

@@ -8,11 +8,12 @@ from typing import Any
 
 from wilk import clock, models
 from wilk.engine import Engine
-from wilk.errors import Invalid, NotFound
+from wilk.errors import NotFound
 from wilk.models.statements import param
 from wilk.records.archive import ArchiveCount, Archived
 from wilk.records.decoding import decoder
-from wilk.services.arguments import limit as limits
+from wilk.services.checks import limit as limits
+from wilk.services.checks import moment
 from wilk.services.keeping.archiver import Archiver
 from wilk.services.keeping.outbox import Outbox
 
@@ -42,20 +43,22 @@ class Archive:
         restored: bool | None = False,
         limit: int = 100,
         after: int | None = None,
+        data: bool = True,
     ) -> Sequence[Archived]:
         """List archived rows, the latest first; ``after`` is the last id of the page before.
 
         ``since`` and ``before`` bound the time at which they left. ``restored=True`` lists those that
-        are back in their tables, None both.
+        are back in their tables, None both. ``data=False`` leaves the rows where they lie, and tells
+        what there is when an archive outside of the database cannot be read.
         """
         given = (kind, reason, session, record, interaction, batch, since, before, after)
         if restored is False and all(one is None for one in given):
-            return self._records(self._engine.fetch("archive.list", _list, (limits(limit),)))
+            return self._records(self._engine.fetch("archive.list", _list, (limits(limit),)), data)
         conditions = _conditions(kind, reason, session, record, interaction, batch, since, before, restored)
         if after is not None:
             conditions.append(models.ArchiveEntry.pk < after)
         query = _latest().limit(limits(limit))
-        return self._records(self._engine.select(query.where(*conditions) if conditions else query))
+        return self._records(self._engine.select(query.where(*conditions) if conditions else query), data)
 
     def get(self, id: int) -> Archived:
         """Return one entry; raises NotFound."""
@@ -118,9 +121,12 @@ class Archive:
         """
         return self._outbox.flush()
 
-    def _records(self, rows: Sequence[Sequence[Any]]) -> Sequence[Archived]:
-        """Rows of ``_fields()``, whose last is the place, as records."""
-        found = self._outbox.read([(row[_DATA], row[-1] if row[-2] is None else None) for row in rows])
+    def _records(self, rows: Sequence[Sequence[Any]], data: bool = True) -> Sequence[Archived]:
+        """Rows of ``_fields()``, whose last is the place, as records, with their data or without."""
+        places = [
+            (row[_DATA], row[-1] if row[-2] is None else None) if data else (None, None) for row in rows
+        ]
+        found = self._outbox.read(places)
         entries = _decoded((*row[:_DATA], None, *row[_DATA + 1 : -1]) for row in rows)
         return [entry._replace(data=data) for entry, data in zip(entries, found, strict=True)]
 
@@ -147,21 +153,12 @@ def _conditions(
     }
     conditions = [field == value for field, value in equal.items() if value is not None]
     if since is not None:
-        conditions.append(entry.archived_at >= _moment("since", since))
+        conditions.append(entry.archived_at >= clock.to_microseconds(moment("since", since)))
     if before is not None:
-        conditions.append(entry.archived_at < _moment("before", before))
+        conditions.append(entry.archived_at < clock.to_microseconds(moment("before", before)))
     if restored is not None:
         conditions.append(entry.restored_at.is_null(not restored))
     return conditions
-
-
-def _moment(name: str, value: datetime) -> int:
-    if not isinstance(value, datetime):
-        raise Invalid(f"{name} {value!r}: an aware datetime is wanted")
-    try:
-        return clock.to_microseconds(value)
-    except (ValueError, OverflowError) as error:
-        raise Invalid(f"{name}: {error}") from error
 
 
 def _latest() -> Any:

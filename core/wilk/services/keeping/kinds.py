@@ -19,12 +19,12 @@ class Child(NamedTuple):
     """Rows that go when their parent goes.
 
     ``of(parents)`` is the condition on them, where ``parents`` is a query of the parents' keys.
-    ``hangs(row, key)`` tells the same of one row, whose columns are given, and one parent.
+    ``parent(row)`` is the key of the one that a row hangs on, by the row's columns.
     """
 
     kind: str
     of: Callable[[Any], Any]
-    hangs: Callable[[Mapping[str, Any], str], bool]
+    parent: Callable[[Mapping[str, Any]], str | None]
 
 
 class Kind(NamedTuple):
@@ -58,10 +58,11 @@ class Kind(NamedTuple):
 def _belonging(kind: str, model: Callable[[], type[Model]], field: str) -> Child:
     """Rows whose ``field`` is one of the parents."""
 
-    def hangs(row: Mapping[str, Any], key: str) -> bool:
-        return bool(row[model()._meta.combined[field].column_name] == key)
+    def parent(row: Mapping[str, Any]) -> str | None:
+        found: str | None = row[model()._meta.combined[field].column_name]
+        return found
 
-    return Child(kind, lambda parents: getattr(model(), field).in_(parents), hangs)
+    return Child(kind, lambda parents: getattr(model(), field).in_(parents), parent)
 
 
 def _owned(owner: str) -> Child:
@@ -71,7 +72,7 @@ def _owned(owner: str) -> Child:
         block: Any = models.Block
         return (block.owner_kind == owner) & block.owner_id.in_(parents)
 
-    return Child("block", condition, lambda row, key: (row["owner_kind"], row["owner_id"]) == (owner, key))
+    return Child("block", condition, lambda row: row["owner_id"] if row["owner_kind"] == owner else None)
 
 
 def _session_of_block(row: Mapping[str, Any]) -> str | None:
@@ -104,6 +105,11 @@ KINDS: dict[str, Kind] = {
         children=(
             _belonging("membership", lambda: models.Membership, "user"),
             _owned("user"),
+            _belonging("fact", lambda: models.Fact, "user_id"),
+            _belonging("preference", lambda: models.Preference, "user_id"),
+            _belonging("interaction", lambda: models.Interaction, "user_id"),
+            _belonging("memory", lambda: models.Memory, "user_id"),
+            _belonging("document", lambda: models.Document, "user_id"),
         ),
     ),
     "group": Kind(

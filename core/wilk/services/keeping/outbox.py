@@ -77,16 +77,16 @@ class Outbox:
         handed = last = 0
         with storage.exclusive():
             while rows := self._waiting(last):
-                last = rows[-1][0]
                 entries = [(row[0], _line(row)) for row in rows]
                 places = storage.append(entries)
-                if len(places) != len(entries):
+                if not 0 < len(places) <= len(entries):
                     raise BackendError(
                         f"archive {self._settings.archive!r}: {len(places)} places for {len(entries)} rows"
                     )
                 with self._engine.transaction():
-                    self._note(entries, places)
-                handed += len(rows)
+                    self._note(entries[: len(places)], places)
+                last = rows[len(places) - 1][0]
+                handed += len(places)
         return handed
 
     def _note(self, entries: Sequence[tuple[int, bytes]], places: Sequence[str]) -> None:
@@ -126,8 +126,11 @@ class Outbox:
             if storage is None:
                 raise BackendError(f"archive {name!r} keeps rows in the table, but places lie in it")
             places = [str(entries[number][1]).partition(":")[2] for number in numbers]
-            for number, line in zip(numbers, storage.read(places), strict=True):
-                found[number] = codec.loads(line)["data"]
+            for number, place, line in zip(numbers, places, storage.read(places), strict=True):
+                try:
+                    found[number] = dict(codec.loads(line)["data"])
+                except (ValueError, TypeError, KeyError):  # which would show what the line holds
+                    raise BackendError(f"archive {name!r}: what lies at {place!r} is no row") from None
         return found
 
     def _opened(self, name: str) -> contracts.ArchiveStorage | None:

@@ -7,7 +7,7 @@ A row comes back with every column as it was. Only a number that the engine had 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any, NamedTuple
 
 from wilk import models
@@ -30,6 +30,7 @@ class Entry(NamedTuple):
     session_id: str | None
     reason: str
     batch: str | None
+    archived_at: int
     restored_at: int | None
 
 
@@ -62,9 +63,9 @@ class Restorer:
         name, key = ("session", str(session)) if session is not None else (str(kind_name), str(record))
         one = kind(name)
         latest = _to_restore(self._entries((entry.kind == name) & (entry.record_id == key)), name, key)[0]
-        found = [latest]
+        found = {latest}
         if one.children and latest.batch is not None:
-            found += self._hanging(name, key, latest)
+            found |= self._hanging(name, {key}, latest)
         return sorted(found, reverse=True)
 
     def _by_ids(self, ids: int | Iterable[int]) -> list[Entry]:
@@ -83,26 +84,28 @@ class Restorer:
                 raise Conflict(f"archive entry {one.pk} ({one.kind} {one.record_id!r}) is restored already")
         return found
 
-    def _hanging(self, name: str, key: str, parent: Entry) -> list[Entry]:
-        """The entries of what left with a record because it hung on it, and of what hung on that."""
+    def _hanging(self, name: str, keys: set[str], top: Entry) -> set[Entry]:
+        """The entries of what left with records because it hung on them, and of what hung on that.
+
+        ``top`` is the entry of the one with which all of it left.
+        """
         entry = models.ArchiveEntry
-        found: list[Entry] = []
+        found: set[Entry] = set()
         for child in kind(name).children:
             condition = (
-                (entry.batch == parent.batch) & (entry.kind == child.kind) & entry.restored_at.is_null()
-            ) & (entry.pk < parent.pk)
+                (entry.batch == top.batch) & (entry.kind == child.kind) & entry.restored_at.is_null()
+            ) & (entry.pk < top.pk)
             if name == "session":
-                candidates = self._entries(condition & (entry.session_id == key))
+                candidates = self._entries(condition & entry.session_id.in_(keys))
             else:
                 all_of_kind = self._entries(condition)
                 rows = self._rows(all_of_kind)
                 candidates = [
-                    one for one, row in zip(all_of_kind, rows, strict=True) if child.hangs(row, key)
+                    one for one, row in zip(all_of_kind, rows, strict=True) if child.parent(row) in keys
                 ]
-            found += candidates
-            if kind(child.kind).children:
-                for one in candidates:
-                    found += self._hanging(child.kind, one.record_id, one)
+            found.update(candidates)
+            if candidates and kind(child.kind).children:
+                found |= self._hanging(child.kind, {one.record_id for one in candidates}, top)
         return found
 
     def _entries(self, condition: Any) -> list[Entry]:
@@ -123,7 +126,7 @@ class Restorer:
             for chunk in _chunks(list(run)):
                 ordered = chunk[::-1]
                 rows = self._rows(ordered)
-                self._check(name, rows)
+                self._check(name, ordered, rows)
                 kept, others = self._by_serial(name, rows)
                 self._insert(name, kept)
                 renumbered += [(name, row) for row in others]
@@ -146,8 +149,9 @@ class Restorer:
             rows.update((pk, (data, place)) for pk, data, place in self._engine.select(query))
         return self._outbox.read([rows[one.pk] for one in entries])
 
-    def _check(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
-        """Raise Conflict for a record that is there again, and for one whose parent is not there."""
+    def _check(self, name: str, entries: Sequence[Entry], rows: Sequence[dict[str, Any]]) -> None:
+        """Raise Conflict for a record that is there again, for one whose parent is not there, or is
+        another one by now, and for a summary of what another one covers."""
         one = kind(name)
         model: Any = one.model()
         columns = one.columns_of_key()
@@ -174,6 +178,46 @@ class Restorer:
             }
             if keys - there:
                 raise self._without_parent(name, _name_of(parent), min(keys - there))
+            if parent is models.Session:
+                self._check_sessions(name, entries, [row[field.column_name] for row in rows])
+        if name == "summary":
+            self._check_ranges(rows)
+
+    def _check_sessions(self, name: str, entries: Sequence[Entry], sessions: Sequence[str]) -> None:
+        """Raise Conflict for a row of a session that lies in the archive, while another has its id."""
+        entry = models.ArchiveEntry
+        leavings: dict[str, list[Entry]] = {}
+        for one in self._entries((entry.kind == "session") & entry.record_id.in_(sorted(set(sessions)))):
+            leavings.setdefault(one.record_id, []).insert(0, one)
+        for row, session in zip(entries, sessions, strict=True):
+            moment = row.archived_at
+            for left in leavings.get(session, ()):
+                if left.pk < row.pk or left.archived_at < moment:
+                    continue
+                if left.restored_at is None:
+                    raise Conflict(
+                        f"a {name} belongs to the session {session!r} of archive entry {left.pk}, and not to "
+                        "the one that has this id now; remove this one, and restore that one first"
+                    )
+                moment = left.restored_at
+
+    def _check_ranges(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Raise Conflict for a summary that covers what another one covers."""
+        summary: Any = models.Summary
+        fields = (summary.session, summary.first_sequence, summary.last_sequence, summary.id)
+        columns = [field.column_name for field in fields]
+        sessions = {row["session_id"] for row in rows}
+        spans = [
+            tuple(row)
+            for row in self._engine.select(summary.select(*fields).where(summary.session.in_(sessions)))
+        ]
+        spans += [tuple(row[column] for column in columns) for row in rows]
+        for (session, first, last, id), (other, start, end, another) in pairwise(sorted(spans)):
+            if session == other and start <= last:
+                raise Conflict(
+                    f"summary {id!r} covers messages {first} to {last} of session {session!r}, and summary "
+                    f"{another!r} {start} to {end}; only one of them can be there"
+                )
 
     def _without_parent(self, name: str, parent: str, key: str) -> Conflict:
         entry = models.ArchiveEntry
@@ -260,7 +304,7 @@ class Restorer:
                 or session in uncounted
                 or together.get((session, entry.batch), 0) != self._left_with(entry)
             ):
-                self._count_again(session)
+                self._count_again(entry)
 
     def _left_with(self, session: Entry) -> int:
         """How many messages left with a session."""
@@ -283,11 +327,22 @@ class Restorer:
             ).where(one.id == session)
         )
 
-    def _count_again(self, session: str) -> None:
-        """Count a session's messages and tokens: those there are, and those that a summary stands for."""
+    def _count_again(self, left: Entry) -> None:
+        """Count the messages and tokens of a session that is back: those there are, and those that a
+        summary stands for. What an earlier session of that id left in the archive is not counted."""
         from peewee import fn  # with Peewee; see wilk.models
 
+        session = left.record_id
         one, message, entry = models.Session, models.Message, models.ArchiveEntry
+        others = self._engine.select(
+            entry.select(fn.MAX(entry.pk)).where(
+                entry.kind == "session",
+                entry.record_id == session,
+                entry.pk < left.pk,
+                entry.restored_at.is_null() | (entry.restored_at > left.archived_at),
+            )
+        )
+        earlier = others[0][0] or 0
         live = message.select(fn.COUNT(message.pk), fn.SUM(message.tokens)).where(message.session == session)
         count, tokens = self._engine.select(live)[0]
         compacted = entry.select(fn.COUNT(entry.pk)).where(
@@ -295,6 +350,8 @@ class Restorer:
             entry.kind == "message",
             entry.reason == COMPACTED,
             entry.restored_at.is_null(),
+            entry.pk > earlier,
+            entry.pk < left.pk,
         )
         count += self._engine.select(compacted)[0][0]
         self._engine.run(

@@ -17,12 +17,14 @@ from wilk.errors import Invalid, SettingsError
 from wilk.records.archive import RetentionPlan, RetentionStep
 from wilk.services.keeping.archiver import Archiver
 from wilk.services.keeping.kinds import kind
+from wilk.services.keeping.retention_groups import staying
 from wilk.services.keeping.retention_rules import Rule, rules_of
 
 if TYPE_CHECKING:
     from wilk.settings import Settings
 
 _MICROSECOND = timedelta(microseconds=1)
+_BEGINNING = -(2**62)
 _AT_ONCE = 500
 _PARENTS_AT_ONCE = 20
 """Records of a transaction: a session may have thousands of messages that go with it."""
@@ -91,6 +93,8 @@ class Retention:
             if condition is not None:
                 for other in left:
                     condition &= other
+                if rule.kind == "message" and (stay := staying(self._engine, condition)):
+                    condition &= model.pk.not_in(_numbers(stay))
                 _spread(rule.kind, condition, doomed)
             yield _Step(rule, condition)
 
@@ -112,7 +116,7 @@ class Retention:
         model: Any = one.model()
         created, key = model._meta.combined[one.created], model._meta.primary_key
         if rule.age is not None:
-            return created < now - rule.age // _MICROSECOND
+            return created < max(now - rule.age // _MICROSECOND, _BEGINNING)
         if rule.per_session:
             return key.in_(_beyond(model, created, one.session, rule.newest, left))
         query = model.select(created, key)
@@ -233,6 +237,13 @@ def _beyond(model: Any, created: Any, session: Any, count: int | None, left: lis
     ranked = model.select(key.alias("key"), place.alias("place")).where(column.is_null(False), *left)
     ranked = ranked.alias("ranked")
     return model.select(ranked.c.key).from_(ranked).where(ranked.c.place > count)
+
+
+def _numbers(keys: list[int]) -> Any:
+    """A list of the engine's own numbers, written out: there may be more than it takes parameters."""
+    from peewee import SQL  # with Peewee; see wilk.models
+
+    return SQL(f"({', '.join(map(str, keys))})")
 
 
 def _spread(name: str, condition: Any, doomed: dict[str, list[Any]]) -> None:

@@ -86,7 +86,7 @@ def _of_kind(name: str, rule: Any) -> Iterator[Rule]:
         yield Rule(name, f"age {_shown(rule['age'])}{only}", age=age, saved=saved)
     if "count" in rule:
         count = rule["count"]
-        if type(count) is not int or count < 0:
+        if type(count) is not int or not 0 <= count < 2**63:
             raise Invalid(f"{name}: count: {count!r}: a whole number from 0 is wanted")
         text = f"count {count}{' per session' if per else ''}{only}"
         yield Rule(name, text, newest=count, per_session=per is not None, saved=saved)

@@ -98,6 +98,7 @@ class Consolidation:
         ``working`` of those an episodic one, each ``episodic`` of those whose confidence is at least
         ``min_confidence`` a semantic one. What a memory was made from goes into the archive in the
         same transaction; its ids are the memory's ``sources``. ``session`` and ``user`` keep to theirs.
+        What was restored is left alone while the memory that was made from it is there.
         """
         made: dict[str, list[str]] = {"working": [], "episodic": [], "semantic": []}
         found: dict[str, None] = {}
@@ -139,7 +140,7 @@ class Consolidation:
         with self._engine.snapshot():
             for step in _steps(interactions, working, episodic, min_confidence):
                 ready = self._counts(step, session, user)
-                all_of_them = self._counts(step._replace(min_confidence=0.0), session, user)
+                all_of_them = self._counts(step, session, user, held=True)
                 for group, waiting in sorted(all_of_them.items(), key=str):
                     sure = ready.get(group, 0)
                     plan.append(
@@ -207,7 +208,8 @@ class Consolidation:
         """Have a run soon, if there are enough interactions of the user and agent of this one."""
         group = _Group(interaction.user_id, interaction.agent_id)
         table = models.Interaction
-        query = table.select(table.id).where(_of(table, group)).limit(INTERACTIONS)
+        step = next(_steps(INTERACTIONS, WORKING, EPISODIC, MIN_CONFIDENCE))
+        query = _narrowed(table.select(table.id), step, None).where(_of(table, group)).limit(INTERACTIONS)
         if len(self._engine.select(query)) == INTERACTIONS:
             self._worker.submit(_JOB, self.run)
 
@@ -217,12 +219,14 @@ class Consolidation:
         counts = self._counts(step, session, user)
         return sorted((group for group, count in counts.items() if count >= step.needed), key=str)
 
-    def _counts(self, step: _Step, session: str | None, user: str | None) -> dict[_Group, int]:
+    def _counts(
+        self, step: _Step, session: str | None, user: str | None, *, held: bool = False
+    ) -> dict[_Group, int]:
         from peewee import fn  # with Peewee; see wilk.models
 
         table = _table(step)
         query = table.select(table.user_id, table.agent_id, fn.COUNT(table.id))
-        query = _narrowed(query, step, session).group_by(table.user_id, table.agent_id)
+        query = _narrowed(query, step, session, held=held).group_by(table.user_id, table.agent_id)
         if user is not None:
             query = query.where(table.user_id == user)
         return {_Group(owner, agent): count for owner, agent, count in self._engine.select(query)}
@@ -337,14 +341,43 @@ def _table(step: _Step) -> Any:
     return models.Interaction if step.source == "interaction" else models.Memory
 
 
-def _narrowed(query: Any, step: _Step, session: str | None) -> Any:
-    """The records that wait for a step, of one session if one is given."""
+def _narrowed(query: Any, step: _Step, session: str | None, *, held: bool = False) -> Any:
+    """The records that wait for a step, of one session if one is given; with those that are held
+    back, or without."""
     table = _table(step)
     if table is models.Memory:
         query = query.where(table.kind == ("working" if step.made == "episodic" else "episodic"))
-    if step.min_confidence:
-        query = query.where(table.confidence >= step.min_confidence)
+    if not held:
+        query = query.where(*_not_remembered(table, step))
+        if step.min_confidence:
+            query = query.where(table.confidence >= step.min_confidence)
     return query if session is None else query.where(table.session_id == session)
+
+
+def _not_remembered(table: Any, step: _Step) -> tuple[Any, ...]:
+    """The conditions on records that were not consolidated and restored, with the memory that was
+    made from them still there: in its table, or consolidated itself."""
+    from peewee import fn  # with Peewee; see wilk.models
+
+    entry, memory, gone = models.ArchiveEntry, models.Memory.alias(), models.ArchiveEntry.alias()
+    restored = entry.select(entry.batch).where(
+        entry.kind == step.source,
+        entry.record_id == table.id,
+        entry.reason == step.reason,
+        entry.restored_at.is_null(False),
+    )
+    there = restored.where(fn.EXISTS(memory.select(memory.id).where(memory.id == entry.batch)))
+    further = restored.where(
+        fn.EXISTS(
+            gone.select(gone.pk).where(
+                gone.kind == "memory",
+                gone.record_id == entry.batch,
+                gone.reason.in_((TO_EPISODIC, PROMOTED)),
+                gone.restored_at.is_null(),
+            )
+        )
+    )
+    return ~fn.EXISTS(there), ~fn.EXISTS(further)
 
 
 def _of(table: Any, group: _Group) -> Any:

@@ -13,8 +13,8 @@ from wilk.events import Events
 from wilk.records.decoding import decoder
 from wilk.records.learning import Feedback
 from wilk.services import checks
-from wilk.services.arguments import limit as limits
-from wilk.services.arguments import optional
+from wilk.services.checks import limit as limits
+from wilk.services.checks import optional
 from wilk.services.keeping.archiver import Archiver
 
 _decoded = decoder(Feedback)

@@ -14,8 +14,9 @@ from wilk.records.connectome import Memory
 from wilk.records.decoding import decoder
 from wilk.records.learning import Action, Feedback, Interaction, Related
 from wilk.services import checks
-from wilk.services.arguments import UNSET, Unset, identifier, optional
-from wilk.services.arguments import limit as limits
+from wilk.services.arguments import UNSET, Unset
+from wilk.services.checks import identifier, optional
+from wilk.services.checks import limit as limits
 from wilk.services.conversation.messages import Messages
 from wilk.services.conversation.tool_calls import ToolCalls
 from wilk.services.keeping.archive import Archive
@@ -243,7 +244,7 @@ class Interactions:
 
         Any input is valid: nothing in it is an operator. A text without a word finds nothing.
         """
-        words = codec.storable_text(text)[0].split()
+        words = _query("text", text).split()
         if not words:
             return []
         query = _latest_first()
@@ -301,7 +302,7 @@ class Interactions:
         """
         interaction = models.Interaction
         batch = self._engine.clock.new_id() if into is None else checks.filled("into", into)
-        wanted = checks.texts("ids", tuple(ids) if not isinstance(ids, str) else ids)
+        wanted = checks.texts("ids", ids)
         conditions = [interaction.id.in_(wanted[i : i + _CHUNK]) for i in range(0, len(wanted), _CHUNK)]
         if before is not None:
             conditions.append(interaction.created_at < checks.moment("before", before))

@@ -13,8 +13,9 @@ from wilk.events import Events
 from wilk.records.decoding import decoder
 from wilk.records.learning import Pattern
 from wilk.services import checks
-from wilk.services.arguments import UNSET, Unset, identifier
-from wilk.services.arguments import limit as limits
+from wilk.services.arguments import UNSET, Unset
+from wilk.services.checks import identifier
+from wilk.services.checks import limit as limits
 from wilk.services.keeping.archiver import Archiver
 
 PROMOTED = "promoted_to_semantic"
@@ -164,7 +165,7 @@ class Patterns:
         ``into`` is the id of what they were promoted to; the archive keeps it as their batch.
         """
         batch = self._engine.clock.new_id() if into is None else checks.filled("into", into)
-        wanted = checks.texts("ids", tuple(ids) if not isinstance(ids, str) else ids)
+        wanted = checks.texts("ids", ids)
         gone = 0
         with self._engine.transaction():
             for start in range(0, len(wanted), _CHUNK):

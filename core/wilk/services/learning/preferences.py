@@ -12,8 +12,8 @@ from wilk.events import Events
 from wilk.records.decoding import decoder
 from wilk.records.learning import Preference
 from wilk.services import checks
-from wilk.services.arguments import identifier, optional
-from wilk.services.arguments import limit as limits
+from wilk.services.checks import identifier, optional
+from wilk.services.checks import limit as limits
 from wilk.services.keeping.archiver import Archiver
 
 _decoded = decoder(Preference)

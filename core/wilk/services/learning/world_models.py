@@ -13,8 +13,9 @@ from wilk.events import Events
 from wilk.records.decoding import decoder
 from wilk.records.learning import WorldModel, WorldModelSnapshot
 from wilk.services import checks
-from wilk.services.arguments import UNSET, Unset, identifier, optional
-from wilk.services.arguments import limit as limits
+from wilk.services.arguments import UNSET, Unset
+from wilk.services.checks import identifier, optional
+from wilk.services.checks import limit as limits
 from wilk.services.keeping.archiver import Archiver
 from wilk.services.learning import world_state
 

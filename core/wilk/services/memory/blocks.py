@@ -19,8 +19,7 @@ from wilk.records.decoding import decoder
 from wilk.records.memory import Block
 from wilk.services import checks
 from wilk.services.arguments import UNSET, Unset
-from wilk.services.arguments import limit as limits
-from wilk.services.arguments import text as texts
+from wilk.services.checks import limit as limits
 from wilk.services.keeping.archiver import Archiver
 from wilk.services.memory.origins import check_session, check_user
 
@@ -83,7 +82,7 @@ class Blocks:
                 block = block._replace(value=_value(value))
             if description is not UNSET:
                 block = block._replace(
-                    description=None if description is None else texts("description", description)
+                    description=None if description is None else checks.filled("description", description)
                 )
             if max_tokens is not UNSET:
                 block = block._replace(max_tokens=checks.whole("max_tokens", max_tokens, least=1))
@@ -237,7 +236,7 @@ _CHANGEABLE = {"value", "description", "max_tokens", "read_only", "metadata", "u
 def _owner(session: str | None, agent: str | None, user: str | None) -> tuple[str, str]:
     """The kind and id of a block's owner: at most one is given."""
     given = [
-        (kind, texts(kind, id))
+        (kind, checks.filled(kind, id))
         for kind, id in (("session", session), ("agent", agent), ("user", user))
         if id is not None
     ]
@@ -255,7 +254,7 @@ def _read_only(block: Block) -> Protected:
 
 
 def _check_label(label: str) -> None:
-    if len(texts("label", label)) > _LONGEST_LABEL:
+    if len(checks.filled("label", label)) > _LONGEST_LABEL:
         raise Invalid(f"label {label[:40]!r}…: at most {_LONGEST_LABEL} characters are wanted")
 
 

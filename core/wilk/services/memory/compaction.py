@@ -63,17 +63,24 @@ class Compaction:
         """Tell whether a session is over one of its limits."""
         with self._engine.snapshot():
             session = self.session(session_id)
-            tokens, covered = session.token_count, 0
-            if tokens <= session.max_tokens and not self._settings.compact_messages:
-                return False
-            live = self.live_count(session_id)
-            if self._settings.compaction == "summarize":
-                for first, last, _ in self._summarizing.covered(session_id):
-                    count, sum = self._live_in(session_id, first, last)
-                    covered += count
-                    tokens -= sum
             most = self._settings.compact_messages
-            return tokens > session.max_tokens or 0 < most < live - covered
+            if session.token_count <= session.max_tokens and not most:
+                return False
+            messages, tokens = self.counted(session_id)
+            return tokens > session.max_tokens or 0 < most < messages
+
+    def counted(self, session_id: str) -> tuple[int, int]:
+        """How many messages of a session count for its limits, and their tokens: live ones, and with
+        ``compaction: summarize`` of these the ones that no summary covers."""
+        session = self.session(session_id)
+        if self._settings.compaction != "summarize":
+            return self.live_count(session_id), session.token_count
+        messages = tokens = 0
+        for first, last in self._summarizing.uncovered(session_id, session.last_sequence):
+            count, sum = self._live_in(session_id, first, last)
+            messages += count
+            tokens += sum
+        return messages, tokens
 
     def upkeep(self, session_id: str) -> Summary | None:
         """Compact a session if it needs to be, as the setting ``compaction`` says.
@@ -127,8 +134,7 @@ class Compaction:
             return None
         target = lines[place].sequence
         kept = lines[place + 1].sequence
-        first_kept = lines[lead].sequence
-        made = self._archive_covered(session_id, target, first_kept) if archive else None
+        made = self._archive_covered(session_id, target, lead) if archive else None
         attempts = 2
         while attempts:
             planned = self._next(session_id, target, session.max_tokens, lines, places)
@@ -144,7 +150,7 @@ class Compaction:
                 made = self._summarizing.insert(planned, written, metadata=about, compacted=archive)
                 self.write_scores(scores)
                 if archive:
-                    self._archive(made, first_kept)
+                    self._archive(made, lead)
         return made
 
     def _first_to_go(
@@ -201,7 +207,7 @@ class Compaction:
                         break
             return self._summarizing.read(session_id, begin, end)
 
-    def _archive_covered(self, session_id: str, target: int, first_kept: int) -> Summary | None:
+    def _archive_covered(self, session_id: str, target: int, lead: int) -> Summary | None:
         """Archive the messages of summaries that were made before, without archiving."""
         made = None
         for one in self._summaries.list(session_id, limit=ALL):
@@ -214,17 +220,18 @@ class Compaction:
                 summary = models.Summary
                 self._engine.run(summary.update({summary.compacted: True}).where(summary.id == one.id))
                 made = current._replace(compacted=True)
-                self._archive(made, first_kept)
+                self._archive(made, lead)
                 self._events.saving("summary", made)
         return made
 
-    def _archive(self, summary: Summary, first_kept: int) -> None:
-        """Archive what a summary stands for, but for the system prompt at the session's beginning."""
+    def _archive(self, summary: Summary, lead: int) -> None:
+        """Archive what a summary stands for, but for the ``lead`` messages at the session's beginning
+        that are its system prompt. Others may have come back since that was read; they go too."""
         message = models.Message
         self._archiver.remove(
             "message",
             (message.session == summary.session_id)
-            & (message.sequence >= max(summary.first_sequence, first_kept))
+            & (message.sequence >= max(summary.first_sequence, lead + 1))
             & (message.sequence <= summary.last_sequence),
             reason=COMPACTED,
             batch=summary.id,
@@ -238,10 +245,34 @@ class Compaction:
             self._archiver.restore(batch=summary.id)
         scores: Mapping[str, Sequence[float]] = summary.metadata.get(_RESCORED) or {}
         self.write_scores([(before, id, after) for id, (before, after) in scores.items()])
+        self._hand_on(summary, scores)
         one: Any = models.Summary
         self._engine.run(one.update({one.compacted: False}).where(one.id == summary.id))
         self._archiver.remove("summary", one.id == summary.id, reason=UNCOMPACTED)
         self._events.deleted("summary", summary)
+
+    def _hand_on(self, summary: Summary, scores: Mapping[str, Sequence[float]]) -> None:
+        """Note changed scores of messages that were archived since with the summaries of these: with
+        them they come back, and then have the score that they had at first."""
+        entry: Any = models.ArchiveEntry
+        ids = list(scores)
+        handed: dict[str, dict[str, Sequence[float]]] = {}
+        for start in range(0, len(ids), _IDS):
+            lying = entry.select(entry.batch, entry.record_id).where(
+                entry.kind == "message",
+                entry.record_id.in_(ids[start : start + _IDS]),
+                entry.session_id == summary.session_id,
+                entry.restored_at.is_null(),
+            )
+            for batch, id in self._engine.select(lying):
+                handed.setdefault(batch, {})[id] = scores[id]
+        one: Any = models.Summary
+        for other, some in handed.items():
+            if (found := self._summaries.find(other)) is not None:
+                noted = {**(found.metadata.get(_RESCORED) or {}), **some}
+                self._engine.run(
+                    one.update({one.metadata: {**found.metadata, _RESCORED: noted}}).where(one.id == other)
+                )
 
     # -- scores ---------------------------------------------------------------------------
 
@@ -287,6 +318,7 @@ class Compaction:
 
 
 ALL = 1_000_000
+_IDS = 500
 
 
 def _sequence(line: cuts.Line) -> int:

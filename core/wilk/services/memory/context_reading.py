@@ -9,6 +9,7 @@ from wilk import codec, models
 from wilk.context import rules
 from wilk.context.assembly import note
 from wilk.context.packing import OVERHEAD, cost
+from wilk.context.summarizer import heading
 from wilk.context.units import extra_of, links
 from wilk.engine import Engine, Rows
 from wilk.models.statements import param
@@ -128,7 +129,7 @@ class Reading:
         rows = self._fetch("contexts.summaries", (self._session.id, limit))
         return [
             note(
-                "summary", id, f"Summary of messages {first}-{last}: {text}", "", self._count,
+                "summary", id, heading(first, last) + text, "", self._count,
                 first=first, last=last, score=importance,
             )
             for id, first, last, text, importance in rows
@@ -260,6 +261,34 @@ def _agent() -> Any:
     agent = models.Agent
     return agent.select(agent.definition).where(agent.id == param("id"), agent.archived_at.is_null())
 
+
+def _counted(model: Any) -> Any:
+    from peewee import fn  # with Peewee; see wilk.models
+
+    return model.select(fn.COUNT(model._meta.primary_key))
+
+
+def _in_session(model: Callable[[], Any]) -> Callable[[], Any]:
+    return lambda: _counted(model()).where(model().session == param("session"))
+
+
+def _archived() -> Any:
+    from peewee import SQL  # with Peewee; see wilk.models
+
+    entry = models.ArchiveEntry
+    return _counted(entry).where(
+        entry.session_id == param("session"), entry.kind == SQL("'message'"), entry.restored_at.is_null()
+    )
+
+
+COUNTS: dict[str, Callable[[], Any]] = {
+    "messages": _in_session(lambda: models.Message),
+    "archived": _archived,
+    "summaries": _in_session(lambda: models.Summary),
+    "pins": _in_session(lambda: models.Pin),
+    "manifests": _in_session(lambda: models.Manifest),
+}
+"""How many of what a session has, by the name of the count."""
 
 STATEMENTS: dict[str, Callable[[], Any]] = {
     "contexts.leading": _leading,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from wilk import clock, models
@@ -19,7 +20,7 @@ from wilk.models.statements import param
 from wilk.records.context import Context, ContextDiff, ContextItem, ContextStats
 from wilk.records.decoding import decoder
 from wilk.records.memory import Manifest
-from wilk.services.arguments import limit as limits
+from wilk.services.checks import limit as limits
 from wilk.services.keeping.archiver import Archiver
 
 if TYPE_CHECKING:
@@ -133,40 +134,39 @@ class Contexts:
         """Tell what two kept contexts have apart, and why; ``str`` of it says it in sentences."""
         from wilk.context.manifests import difference
 
-        return difference(self.reopen(a), self.reopen(b), (a, b), self._gone_since)
+        ours, theirs = self._ever(a).created_at, self._ever(b).created_at
+        return difference(
+            self.reopen(a),
+            self.reopen(b),
+            (a, b),
+            lambda items: self._gone(items, ours, theirs),
+            earlier=theirs < ours,
+        )
 
     def stats(self, session_id: str) -> ContextStats:
         """Count what a session's contexts are made of, and what one built now would hold."""
-        from peewee import fn  # with Peewee; see wilk.models
+        from wilk.services.memory.context_reading import COUNTS
 
-        def count(model: Any, *conditions: Any) -> int:
-            query = model.select(fn.COUNT(model._meta.primary_key)).where(*conditions)
-            row = self._engine.row(query)
-            return int(row[0]) if row else 0
-
-        session = self._sessions().get(session_id)
-        entry = models.ArchiveEntry
         used: Mapping[str, int] = {}
         problem = None
-        try:
-            with self._engine.snapshot():
+        with self._engine.snapshot():
+            session = self._sessions().get(session_id)
+            counts = {
+                name: int(self._engine.fetch(f"contexts.count_{name}", build, (session_id,))[0][0])
+                for name, build in COUNTS.items()
+            }
+            try:
                 used = self._built(session_id, None, None, None, None, None).tokens_by_kind
-        except OverBudget as error:
-            problem = str(error)
+            except OverBudget as error:
+                problem = str(error)
         return ContextStats(
             session_id=session_id,
             strategy=session.context_strategy,
             max_tokens=session.max_tokens,
-            messages=count(models.Message, models.Message.session == session_id),
             tokens=session.token_count,
-            archived=count(
-                entry, entry.session_id == session_id, entry.kind == "message", entry.restored_at.is_null()
-            ),
-            summaries=count(models.Summary, models.Summary.session == session_id),
-            pins=count(models.Pin, models.Pin.session == session_id),
-            manifests=count(models.Manifest, models.Manifest.session == session_id),
             used=used,
             problem=problem,
+            **counts,
         )
 
     def remove(self, id: str, *, reason: str = "removed") -> Manifest:
@@ -274,16 +274,22 @@ class Contexts:
             found.update(self._engine.rows(blob.select(blob.hash, blob.data).where(blob.hash.in_(some))))
         return found
 
-    def _gone_since(self, items: Sequence[ContextItem]) -> dict[tuple[str, str | None, str], str]:
-        """What became of records that are not in their tables any more."""
+    def _gone(
+        self, items: Sequence[ContextItem], ours: datetime, theirs: datetime
+    ) -> dict[tuple[str, str | None, str], str]:
+        """Which records of a context of one time lay in the archive at another, and why."""
         became: dict[tuple[str, str | None, str], str] = {}
         for item in items:
             kind = "message" if item.first is not None and item.kind == "system" else item.kind
             if item.id is None or kind == "system":
                 continue
-            for entry in self._archive().list(kind=kind, record=item.id, limit=1):
-                key = (item.kind, item.id, item.text if item.kind != "message" else "")
-                became[key] = f"it was archived since (reason {entry.reason})"
+            for entry in self._archive().list(kind=kind, record=item.id, restored=None):
+                back = entry.restored_at
+                if entry.archived_at <= theirs and (back is None or back > theirs):
+                    key = (item.kind, item.id, item.text if item.kind != "message" else "")
+                    was = "was archived since" if entry.archived_at > ours else "lay in the archive then"
+                    became[key] = f"it {was} (reason {entry.reason})"
+                    break
         return became
 
 

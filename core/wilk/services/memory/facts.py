@@ -21,8 +21,7 @@ from wilk.records.decoding import decoder
 from wilk.records.memory import Fact
 from wilk.services import checks
 from wilk.services.arguments import UNSET, Unset
-from wilk.services.arguments import limit as limits
-from wilk.services.arguments import text as texts
+from wilk.services.checks import limit as limits
 from wilk.services.keeping.archiver import Archiver
 from wilk.services.memory.origins import check_message, check_session, check_user
 
@@ -63,11 +62,11 @@ class Facts:
         begin, end = _interval(valid_from, valid_to)
         fact = Fact(
             id=self._engine.clock.new_id(),
-            subject=texts("subject", subject),
-            predicate=texts("predicate", predicate),
+            subject=checks.filled("subject", subject),
+            predicate=checks.filled("predicate", predicate),
             object=object,
             user_id=user,
-            agent_id=None if agent is None else texts("agent", agent),
+            agent_id=None if agent is None else checks.filled("agent", agent),
             session_id=session,
             confidence=checks.fraction("confidence", confidence),
             valid_from=begin,
@@ -76,7 +75,7 @@ class Facts:
             retracted_at=None,
             replaced_by=None,
             source_message_id=source,
-            interaction_id=None if interaction is None else texts("interaction", interaction),
+            interaction_id=None if interaction is None else checks.filled("interaction", interaction),
             metadata=checks.mapping("metadata", metadata),
         )
         with self._engine.transaction():
@@ -130,7 +129,7 @@ class Facts:
                 new = new._replace(source_message_id=source)
             if interaction is not UNSET:
                 new = new._replace(
-                    interaction_id=None if interaction is None else texts("interaction", interaction)
+                    interaction_id=None if interaction is None else checks.filled("interaction", interaction)
                 )
             if metadata is not UNSET:
                 new = new._replace(metadata=checks.mapping("metadata", metadata))

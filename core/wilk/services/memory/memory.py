@@ -77,7 +77,7 @@ class Memory:
                         "store.summaries.remove takes it away"
                     )
                 chosen = [one]
-            for one in chosen:
+            for one in reversed(chosen):  # what was done last is undone first
                 self._compaction.bring_back(one)
             return chosen
 

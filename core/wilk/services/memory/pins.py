@@ -14,8 +14,7 @@ from wilk.records.decoding import decoder
 from wilk.records.memory import Pin
 from wilk.services import checks
 from wilk.services.arguments import UNSET, Unset
-from wilk.services.arguments import limit as limits
-from wilk.services.arguments import text as texts
+from wilk.services.checks import limit as limits
 from wilk.services.keeping.archiver import Archiver
 from wilk.services.memory import importance as scoring
 from wilk.services.memory.origins import check_message, check_session
@@ -51,7 +50,7 @@ class Pins:
         archived. ``importance`` (0.0–1.0) not given is 0.8, or 0.7 for the type ``auto``. Raises
         NotFound for an unknown session, and for a source that is no message of it.
         """
-        texts("content", content)
+        checks.filled("content", content)
         self._check_type(type)
         score = scoring.of_pin(type) if importance is None else scoring.check(importance)
         with self._engine.transaction():
@@ -109,7 +108,7 @@ class Pins:
         with self._engine.transaction():
             pin = self.get(id)
             if content is not UNSET:
-                pin = pin._replace(content=texts("content", content))
+                pin = pin._replace(content=checks.filled("content", content))
             if type is not UNSET:
                 self._check_type(type)
                 pin = pin._replace(type=type)

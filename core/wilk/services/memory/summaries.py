@@ -17,8 +17,8 @@ from wilk.events import Events
 from wilk.models.statements import param
 from wilk.records.decoding import decoder
 from wilk.records.memory import Summary
-from wilk.services.arguments import limit as limits
 from wilk.services.checks import filled, mapping
+from wilk.services.checks import limit as limits
 from wilk.services.keeping.archiver import Archiver
 from wilk.services.memory import importance as scoring
 from wilk.services.memory.summarizing import GIVEN, Summarizing, Written

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from wilk import clock, codec, models
 from wilk.context import summarizer
+from wilk.context.packing import OVERHEAD
 from wilk.contracts import Tokenizer
 from wilk.engine import Engine
 from wilk.errors import Invalid, NotFound
@@ -31,6 +32,7 @@ EXTRACTIVE = "extractive"
 SHARE = 0.1
 """The part of a session's budget that one summary takes at most."""
 _SAMPLE = 8_000
+_TRIES = 4
 
 
 class Range(NamedTuple):
@@ -91,12 +93,16 @@ class Summarizing:
 
     def free(self, session_id: str, newest: int) -> tuple[int, int]:
         """The first range that no summary covers, up to the session's newest sequence."""
-        begin = 1
+        return next(iter(self.uncovered(session_id, newest)), (newest + 1, newest))
+
+    def uncovered(self, session_id: str, newest: int) -> Sequence[tuple[int, int]]:
+        """The ranges that no summary covers, up to the session's newest sequence, in order."""
+        found, begin = [], 1
         for first, last, _ in self.covered(session_id):
             if first > begin:
-                return begin, first - 1
+                found.append((begin, first - 1))
             begin = last + 1
-        return begin, newest
+        return [*found, (begin, newest)] if begin <= newest else found
 
     def read(self, session_id: str, first: int, last: int) -> Range:
         """Read the raw messages of a range."""
@@ -108,13 +114,14 @@ class Summarizing:
     def written(self, planned: Range) -> Written:
         """Make a summary: a plugin's if it passes the checks, else of the messages' own sentences.
 
-        It takes about a tenth of the session's budget at most, so that two fit into the share that
-        contexts have for summaries. The system prompt at the beginning is left out: it stays where
-        it is.
+        As it stands in a context it takes a tenth of the session's budget at most, so that two fit
+        into the share that contexts have for summaries; of a very small budget it may take more. The
+        system prompt at the beginning is left out: it stays where it is.
         """
         lead = leading([Line.of_message(message) for message in planned.messages])
         said = planned.messages[lead:] or planned.messages
-        most = self._most(planned.session_id, said)
+        count, room = self._room(planned)
+        most = self._characters(said, count, room)
         text = self._events.summarized(said, summarizer.room(said, most))
         if text is not None:
             text = codec.storable_text(text)[0].strip()
@@ -128,17 +135,28 @@ class Summarizing:
                 said[0].session_id,
                 fault,
             )
-        return Written(codec.storable_text(summarizer.summarize(said, most))[0], EXTRACTIVE)
+        return Written(_extracted(said, most, count, room), EXTRACTIVE)
 
-    def _most(self, session_id: str, said: Sequence[Message]) -> int | None:
-        """A tenth of the session's budget in characters, by how many of these texts make a token."""
-        rows = self._engine.fetch("sessions.extent", _extent, (session_id,))
-        if not rows:
-            return None  # removed meanwhile, which shows when the summary is written
-        _, model, max_tokens = rows[0]
-        sample = "\n".join(message.text for message in said)[:_SAMPLE]
-        tokens = self._tokenizer().count(sample, model)
-        return int(max_tokens * SHARE * len(sample) / tokens) if tokens else None
+    def _room(self, planned: Range) -> tuple[Callable[[str], int], int]:
+        """What counts tokens for a session's model, and how many of them a summary's text may have."""
+        rows = self._engine.fetch("sessions.extent", _extent, (planned.session_id,))
+        # One that was removed meanwhile has no budget, which shows when the summary is written.
+        _, model, max_tokens = rows[0] if rows else (0, None, 1)
+        tokenizer = self._tokenizer()
+
+        def count(text: str) -> int:
+            return tokenizer.count(text, model)
+
+        share = max_tokens * SHARE
+        return count, int(
+            max(share - OVERHEAD - count(summarizer.heading(planned.first, planned.last)), share / 2)
+        )
+
+    def _characters(self, said: Sequence[Message], count: Callable[[str], int], room: int) -> int | None:
+        """So many tokens in characters, by how many of these texts make a token."""
+        sample = "\n".join(map(summarizer.text_of, said))[:_SAMPLE]
+        tokens = count(sample)
+        return int(room * len(sample) / tokens) if tokens > 0 else None
 
     def stands(self, planned: Range) -> bool:
         """Whether a range is still the next one, with the same messages. Inside of a transaction."""
@@ -180,6 +198,16 @@ class Summarizing:
         self._engine.run(models.Summary.insert(dict(zip(fields, summary, strict=True))))
         self._events.saving("summary", summary)
         return summary
+
+
+def _extracted(said: Sequence[Message], most: int | None, count: Callable[[str], int], room: int) -> str:
+    """A summary of the messages' own sentences, of at most so many tokens where that can be."""
+    for _ in range(_TRIES):
+        text = codec.storable_text(summarizer.summarize(said, most))[0]
+        if (tokens := count(text)) <= room or len(text) <= summarizer.LEAST:
+            break
+        most = min(len(text) - 1, int(len(text) * room / tokens))  # denser than the sample
+    return text
 
 
 def hash_of(messages: Sequence[Message]) -> str:

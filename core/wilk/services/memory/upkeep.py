@@ -50,9 +50,9 @@ class Upkeep:
             compaction.upkeep(session_id)
             if self._most:
                 messages = compaction.session(session_id).message_count
-                live = compaction.live_count(session_id)
+                counted, _ = compaction.counted(session_id)
                 if len(self._enough) >= _REMEMBERED:
                     self._enough.clear()
-                self._enough[session_id] = messages + max(0, self._most - live)
+                self._enough[session_id] = messages + max(0, self._most - counted)
         except NotFound:
             self._enough.pop(session_id, None)  # the session was removed meanwhile

@@ -110,10 +110,20 @@ def actor(store: Store) -> str:
         return "unknown"
 
 
+_NAMES = (
+    ("id",),
+    ("group_id", "user_id"),
+    ("interaction_id", "position"),
+    ("conversation_id", "position"),
+    ("conversation_id",),
+    ("key",),
+)
+
+
 def identity(record: Any) -> str:
-    """The id of a record; a membership is named by its group and its user."""
-    id: str = record.id if hasattr(record, "id") else f"{record.group_id}/{record.user_id}"
-    return id
+    """The id of a record, or what it is named by in its place: a membership by its group and its user."""
+    names = next((names for names in _NAMES if all(hasattr(record, name) for name in names)), ())
+    return "/".join(str(getattr(record, name)) for name in names)
 
 
 def counted(counts: Mapping[str, int]) -> str:
