@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 import wilk
+from wilk.context import rules
 from wilk.host import Host
 from wilk.services.keeping.archiver import COMPACTED
 from wilk.services.memory.cuts import Line, leading, places
@@ -88,13 +89,14 @@ def talk(by_hand: wilk.Store) -> str:
 class TestCompact:
     def test_keeps_half_of_the_budget_by_default(self, by_hand: wilk.Store, talk: str) -> None:
         by_hand.memory.compact(talk)
-        assert by_hand.sessions.get(talk).token_count == 50
-        assert live(by_hand, talk) == [1, 18, 19, 20, 21]
+        # A message of ten tokens costs fourteen: three have 42 of the 50.
+        assert by_hand.sessions.get(talk).token_count == 30
+        assert live(by_hand, talk) == [1, 20, 21]
 
     def test_makes_a_summary_of_at_most_the_budget_each(self, by_hand: wilk.Store, talk: str) -> None:
         latest = by_hand.memory.compact(talk)
         found = by_hand.summaries.list(talk)
-        assert [(one.first_sequence, one.last_sequence) for one in found] == [(1, 10), (11, 17)]
+        assert [(one.first_sequence, one.last_sequence) for one in found] == [(1, 10), (11, 19)]
         assert latest == found[-1]
         assert all(one.compacted for one in found)
 
@@ -423,7 +425,7 @@ class TestUncompact:
         first, second = by_hand.summaries.list(talk)
         by_hand.memory.uncompact(talk, summary=first.id)
         assert by_hand.summaries.list(talk) == [second]
-        assert live(by_hand, talk) == [*range(1, 11), 18, 19, 20, 21]
+        assert live(by_hand, talk) == [*range(1, 11), 20, 21]
 
     def test_refuses_a_summary_that_is_not_compacted_or_not_of_the_session(
         self, by_hand: wilk.Store, talk: str
@@ -456,15 +458,27 @@ class TestByItself:
         session = store.sessions.create(max_tokens=100).id
         fill(store, session, 11)
         assert store.settle()
-        assert live(store, session) == [7, 8, 9, 10, 11]
+        assert live(store, session) == [9, 10, 11]
         assert not store.memory.needs_compaction(session)
 
-    def test_a_session_of_just_its_budget_is_left_alone(self, auto: Open) -> None:
+    def test_a_session_within_three_quarters_of_its_budget_is_left_alone(self, auto: Open) -> None:
         store = auto()
         session = store.sessions.create(max_tokens=100).id
-        fill(store, session, 10)
+        fill(store, session, 5)  # of fourteen tokens each, with what a message costs beyond its text
         assert store.settle()
         assert store.summaries.list(session) == []
+
+    def test_no_turn_leaves_a_context_before_a_summary_stands_for_it(self, auto: Open) -> None:
+        store = auto()
+        session = store.sessions.create(max_tokens=400).id
+        for number in range(200):
+            store.messages.append(session, ("user", "assistant")[number % 2], f"Short turn {number}.")
+            assert store.settle()
+            for strategy in ("summarize", "hybrid"):
+                left_out = store.contexts.build(session, strategy=strategy).left_out
+                parted = [one for one in left_out if one.kind == "message" and one.rule != rules.SUMMARIZED]
+                covered = max((one.last_sequence for one in store.summaries.list(session)), default=0)
+                assert all((one.last or 0) <= covered for one in parted), (number, strategy, parted)
 
     def test_so_is_one_whose_append_was_rolled_back(self, auto: Open) -> None:
         store = auto()
@@ -517,10 +531,7 @@ class TestByItself:
         assert len(live(store, session)) == 30
         found = store.summaries.list(session)
         assert [(one.first_sequence, one.last_sequence) for one in found] == [
-            (1, 6),
-            (7, 12),
-            (13, 18),
-            (19, 24),
+            (first, first + 2) for first in range(1, 27, 3)
         ]
 
     @pytest.mark.parametrize("limit", [{"max_tokens": 100}, {"compact_messages": 10}])
@@ -673,9 +684,9 @@ class TestStatus:
     def test_tells_how_a_session_stands(self, by_hand: wilk.Store, talk: str) -> None:
         by_hand.memory.compact(talk)
         status = by_hand.memory.status(talk)
-        assert (status.messages, status.live_messages, status.compacted_messages) == (21, 5, 16)
-        assert (status.live_tokens, status.max_tokens, status.summaries) == (50, 100, 2)
-        assert (status.summarized_to, status.needs_compaction) == (17, False)
+        assert (status.messages, status.live_messages, status.compacted_messages) == (21, 3, 18)
+        assert (status.live_tokens, status.max_tokens, status.summaries) == (30, 100, 2)
+        assert (status.summarized_to, status.needs_compaction) == (19, False)
         assert status.summary_tokens == sum(one.tokens for one in by_hand.summaries.list(talk))
 
 

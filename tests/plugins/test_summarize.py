@@ -22,7 +22,7 @@ def test_one_is_asked_behind_an_append() -> None:
         session = store.sessions.create(max_tokens=50).id
         store.messages.extend(session, [{"role": "user", "text": "tell me everything about wolves"}] * 8)
         assert store.settle()
-        assert [one.text for one in store.summaries.list(session)] == ["5 times about wolves"]
+        assert [one.text for one in store.summaries.list(session)] == ["6 times about wolves"]
 
 
 def test_an_installed_package_is_asked(site: Site) -> None:
@@ -42,4 +42,4 @@ with wilk.open_store("sqlite:///:memory:") as store:
     store.settle()
     tell([[one.text, one.method] for one in store.summaries.list(session)])
 """
-    assert site.python(code) == [["1 to 5, of wolves", "plugin"]]
+    assert site.python(code) == [["1 to 6, of wolves", "plugin"]]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from wilk import codec
 from wilk.context import rules
+from wilk.context.budget import OVERHEAD as OVERHEAD
 from wilk.context.units import Candidate, Units, links
 from wilk.errors import Invalid
 from wilk.records.context import ContextItem, LeftOut
@@ -15,8 +16,6 @@ from wilk.records.context import ContextItem, LeftOut
 if TYPE_CHECKING:
     from wilk.records.conversation import Session
 
-OVERHEAD = 4
-"""Tokens of each message beyond its text: its role, and what separates it from the next."""
 REACH = 8
 """How many messages before and after one that is not walked to belong to its unit at most."""
 

@@ -42,13 +42,14 @@ def summarize(packing: Packing) -> None:
 def hybrid(packing: Packing) -> None:
     """Share the budget among summaries, the newest turns and older ones that matter.
 
-    What one of them does not use goes to the newest turns.
+    What one of them does not use goes to the newest turns, and then to more summaries.
     """
     _summaries(packing, within=SUMMARIES, spare=BUFFER)
     _newest(packing, within=1 - SUMMARIES - CRITICAL - BUFFER, spare=BUFFER)
     _some(packing, packing.relevant(), rules.RELEVANT, within=CRITICAL / 2)
     _some(packing, packing.important(), rules.IMPORTANT, within=CRITICAL)
     _newest(packing, spare=BUFFER)
+    _summaries(packing, within=None, spare=BUFFER)
 
 
 def _newest(packing: Packing, *, within: float | None = None, spare: float = 0.0) -> None:

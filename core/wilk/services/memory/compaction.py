@@ -8,6 +8,7 @@ from itertools import accumulate
 from typing import Any, NamedTuple
 
 from wilk import models
+from wilk.context.budget import OVERHEAD, is_full
 from wilk.engine import Engine
 from wilk.errors import Invalid, NotFound
 from wilk.events import Events
@@ -64,10 +65,10 @@ class Compaction:
         with self._engine.snapshot():
             session = self.session(session_id)
             most = self._settings.compact_messages
-            if session.token_count <= session.max_tokens and not most:
+            if not most and not is_full(session.message_count, session.token_count, session.max_tokens):
                 return False
             messages, tokens = self.counted(session_id)
-            return tokens > session.max_tokens or 0 < most < messages
+            return is_full(messages, tokens, session.max_tokens) or 0 < most < messages
 
     def counted(self, session_id: str) -> tuple[int, int]:
         """How many messages of a session count for its limits, and their tokens: live ones, and with
@@ -162,12 +163,14 @@ class Compaction:
         keep_messages: int | None,
     ) -> int:
         """The place of the last message that has to go; one before ``lead`` when none has to."""
+        each = 0
         if keep_tokens is keep_messages is None:
-            prompt = sum(line.tokens for line in lines[:lead])
+            each = OVERHEAD
+            prompt = sum(line.tokens + each for line in lines[:lead])
             keep_tokens = max(0, session.max_tokens // 2 - prompt)
             if self._settings.compact_messages:
                 keep_messages = self._settings.compact_messages // 2
-        kept = accumulate(line.tokens for line in reversed(lines[lead:]))
+        kept = accumulate(line.tokens + each for line in reversed(lines[lead:]))
         fit = 0
         for count, tokens in enumerate(kept, 1):
             if (keep_tokens is not None and tokens > keep_tokens) or (

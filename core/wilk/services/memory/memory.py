@@ -29,7 +29,8 @@ class Memory:
         self._summaries = summaries
 
     def needs_compaction(self, session_id: str) -> bool:
-        """Tell whether a session is over its ``max_tokens``, or over the setting ``compact_messages``.
+        """Tell whether live messages take more than three quarters of a session's ``max_tokens``, as
+        contexts count them, or are more than the setting ``compact_messages``.
 
         With ``compaction: summarize`` nothing is archived, so that only messages count which no
         summary covers.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from wilk.context.budget import is_full
 from wilk.engine import Engine
 from wilk.errors import NotFound
 
@@ -33,13 +34,17 @@ class Upkeep:
         self._off = settings.compaction == "manual"
         self._later = later
         self._compaction = compaction
-        self._enough: dict[str, int] = {}  # how many messages a session may have before a look is worth it
+        # What of a session does not count for its limits, as of the last look: messages and tokens.
+        self._apart: dict[str, tuple[int, int]] = {}
 
     def appended(self, session_id: str, messages: int, tokens: int, max_tokens: int, strategy: str) -> None:
         """Hear how many messages a session has in all, and how many tokens are live of how many."""
-        if tokens <= max_tokens and not (self._most and messages > self._enough.get(session_id, self._most)):
+        if self._off or strategy == "discard":
             return
-        if not self._off and strategy != "discard":
+        apart = self._apart.get(session_id)
+        if apart is not None:
+            messages, tokens = messages - apart[0], tokens - apart[1]
+        if is_full(messages, tokens, max_tokens) or 0 < self._most < messages:
             self._engine.after_commit(
                 lambda: self._later(f"compact:{session_id}", lambda: self._run(session_id))
             )
@@ -48,11 +53,10 @@ class Upkeep:
         compaction = self._compaction()
         try:
             compaction.upkeep(session_id)
-            if self._most:
-                messages = compaction.session(session_id).message_count
-                counted, _ = compaction.counted(session_id)
-                if len(self._enough) >= _REMEMBERED:
-                    self._enough.clear()
-                self._enough[session_id] = messages + max(0, self._most - counted)
+            session = compaction.session(session_id)
+            messages, tokens = compaction.counted(session_id)
+            if len(self._apart) >= _REMEMBERED:
+                self._apart.clear()
+            self._apart[session_id] = (session.message_count - messages, session.token_count - tokens)
         except NotFound:
-            self._enough.pop(session_id, None)  # the session was removed meanwhile
+            self._apart.pop(session_id, None)  # the session was removed meanwhile
