@@ -52,6 +52,8 @@ def compiled() -> str:
         for kept in (store.documents, store.memories, store.state):
             kept.find("x")
         store.documents.ids()
+        for listed in (store.documents, store.memories, store.facts, store.interactions, store.patterns):
+            listed.list()
         store.raw_messages.list("x")
         store.raw_messages.list("x", limit=1)
         store.chunks.list("x")

@@ -89,6 +89,11 @@ def test_showing_a_session_does_without_peewee(good: Callable[..., Result]) -> N
         "memory status",
         "archive list",
         "archive stats",
+        "facts list",
+        "documents list",
+        "memories list",
+        "interactions list",
+        "patterns list",
     ],
 )
 def test_what_is_remembered_is_shown_without_peewee(good: Callable[..., Result], command: str) -> None:

@@ -110,6 +110,8 @@ class Documents:
         self, *, kind: str | None = None, user: str | None = None, limit: int = 100, after: str | None = None
     ) -> Sequence[Document]:
         """List documents by id; ``after`` is the last id of the page before."""
+        if kind is user is None:
+            return _decoded(self._engine.fetch("documents.list", _list, (after or "", limits(limit))))
         document = models.Document
         query = document.select(*_fields()).where(document.id > (after or ""))
         if kind is not None:
@@ -184,6 +186,12 @@ def _ids() -> Any:
     document = models.Document
     chosen = document.select(document.id).where(document.kind == param("kind"))
     return chosen.order_by(document.created_at, document.id)
+
+
+def _list() -> Any:
+    document = models.Document
+    query = document.select(*_fields()).where(document.id > param("after"))
+    return query.order_by(document.id).limit(param("limit"))
 
 
 def _fields() -> list[Any]:

@@ -157,6 +157,8 @@ class Memories:
         limit: int | None = 100,
     ) -> Sequence[Memory]:
         """List memories, the latest first, or the ``oldest`` first; all of them with ``limit=None``."""
+        if limit is not None and not oldest and kind is conversation is agent is user is session is None:
+            return _decoded(self._engine.fetch("memories.list", _list, (limits(limit),)))
         memory = models.Memory
         query = memory.select(*_fields()).order_by(memory.pk if oldest else memory.pk.desc())
         wanted = (
@@ -250,6 +252,10 @@ def _named() -> Any:
 
 def _find() -> Any:
     return models.Memory.select(*_fields()).where(models.Memory.id == param("id"))
+
+
+def _list() -> Any:
+    return models.Memory.select(*_fields()).order_by(models.Memory.pk.desc()).limit(param("limit"))
 
 
 def _fields() -> list[Any]:

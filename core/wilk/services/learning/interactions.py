@@ -10,6 +10,7 @@ from wilk import clock, codec, models
 from wilk.engine import Engine
 from wilk.errors import Conflict, Invalid, NotFound
 from wilk.events import Events
+from wilk.models.statements import param
 from wilk.records.connectome import Memory
 from wilk.records.decoding import decoder
 from wilk.records.learning import Action, Feedback, Interaction, Related
@@ -212,6 +213,9 @@ class Interactions:
         limit: int = 100,
     ) -> Sequence[Interaction]:
         """List interactions, the latest first."""
+        filters = (session, user, agent, feedback_type, success, tag, since)
+        if all(given is None for given in filters):
+            return _decoded(self._engine.fetch("interactions.list", _list, (limits(limit),)))
         interaction = models.Interaction
         query = _latest_first()
         for field, wanted in (
@@ -401,6 +405,10 @@ def _action(interaction: str, position: int, given: Any, place: str, now: dateti
 
 def _latest_first() -> Any:
     return _select().order_by(models.Interaction.created_at.desc(), models.Interaction.id.desc())
+
+
+def _list() -> Any:
+    return _latest_first().limit(param("limit"))
 
 
 def _select() -> Any:

@@ -10,6 +10,7 @@ from wilk import clock, models
 from wilk.engine import Engine
 from wilk.errors import Conflict, NotFound
 from wilk.events import Events
+from wilk.models.statements import param
 from wilk.records.decoding import decoder
 from wilk.records.learning import Pattern
 from wilk.services import checks
@@ -151,11 +152,14 @@ class Patterns:
         self, *, pattern_type: str | None = None, min_confidence: float = 0.0, limit: int = 100
     ) -> Sequence[Pattern]:
         """List patterns, the surest first, then those seen most often."""
+        least = checks.fraction("min_confidence", min_confidence)
+        if pattern_type is None and not least:
+            return _decoded(self._engine.fetch("patterns.list", _list, (limits(limit),)))
         pattern = models.Pattern
-        query = _select().order_by(pattern.confidence.desc(), pattern.frequency.desc(), pattern.id)
+        query = _surest_first()
         if pattern_type is not None:
             query = query.where(pattern.pattern_type == pattern_type)
-        if checks.fraction("min_confidence", min_confidence):
+        if least:
             query = query.where(pattern.confidence >= min_confidence)
         return _decoded(self._engine.select(query.limit(limits(limit))))
 
@@ -199,6 +203,15 @@ class Patterns:
         pattern = self.get(id)
         self._events.saving("pattern", pattern)
         return pattern
+
+
+def _list() -> Any:
+    return _surest_first().limit(param("limit"))
+
+
+def _surest_first() -> Any:
+    pattern = models.Pattern
+    return _select().order_by(pattern.confidence.desc(), pattern.frequency.desc(), pattern.id)
 
 
 def _select() -> Any:

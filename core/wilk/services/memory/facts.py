@@ -165,13 +165,12 @@ class Facts:
         Both are now when they are not given. ``user`` gives that user's facts and nobody else's,
         with None those that are no user's. Sorted by subject and predicate, the latest first.
         """
-        fact: Any = models.Fact
         now = self._engine.clock.now()
         valid = now if valid_at is None else clock.to_microseconds(checks.moment("valid_at", valid_at))
-        query = _select().where(
-            fact.valid_from.is_null() | (fact.valid_from <= valid),
-            fact.valid_to.is_null() | (fact.valid_to > valid),
-        )
+        if user is UNSET and all(one is None for one in (subject, predicate, agent, session, known_at)):
+            return _decoded(self._engine.fetch("facts.list", _list, (valid, valid, limits(limit))))
+        fact: Any = models.Fact
+        query = _valid(valid)
         if known_at is None:
             query = query.where(fact.retracted_at.is_null())
         else:
@@ -187,9 +186,7 @@ class Facts:
         ):
             if wanted is not None:
                 query = query.where(field == wanted)
-        query = _of_user(query, user).order_by(
-            fact.subject, fact.predicate, fact.recorded_at.desc(), fact.id.desc()
-        )
+        query = _in_order(_of_user(query, user))
         return _decoded(self._engine.select(query.limit(limits(limit))))
 
     def history(
@@ -255,6 +252,23 @@ def _of_user(query: Any, user: str | Unset | None) -> Any:
 
 def _fields() -> list[Any]:
     return models.fields_of(models.Fact, Fact)
+
+
+def _list() -> Any:
+    query = _valid(param("valid")).where(models.Fact.retracted_at.is_null())
+    return _in_order(query).limit(param("limit"))
+
+
+def _valid(at: Any) -> Any:
+    fact: Any = models.Fact
+    return _select().where(
+        fact.valid_from.is_null() | (fact.valid_from <= at), fact.valid_to.is_null() | (fact.valid_to > at)
+    )
+
+
+def _in_order(query: Any) -> Any:
+    fact: Any = models.Fact
+    return query.order_by(fact.subject, fact.predicate, fact.recorded_at.desc(), fact.id.desc())
 
 
 def _select() -> Any:
