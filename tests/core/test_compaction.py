@@ -468,11 +468,12 @@ class TestByItself:
         assert store.settle()
         assert store.summaries.list(session) == []
 
-    def test_no_turn_leaves_a_context_before_a_summary_stands_for_it(self, auto: Open) -> None:
+    @pytest.mark.parametrize("text", ["Short turn {}.", "{}"], ids=["short", "a word"])
+    def test_no_turn_leaves_a_context_before_a_summary_stands_for_it(self, auto: Open, text: str) -> None:
         store = auto()
         session = store.sessions.create(max_tokens=400).id
         for number in range(200):
-            store.messages.append(session, ("user", "assistant")[number % 2], f"Short turn {number}.")
+            store.messages.append(session, ("user", "assistant")[number % 2], text.format(number))
             assert store.settle()
             for strategy in ("summarize", "hybrid"):
                 left_out = store.contexts.build(session, strategy=strategy).left_out
@@ -552,7 +553,7 @@ class TestByItself:
 
     def test_a_prompt_over_the_budget_does_not_make_a_summary_per_message(self, auto: Open) -> None:
         store = auto()
-        session = store.sessions.create(max_tokens=100).id
+        session = store.sessions.create(max_tokens=300).id  # an eighth is six of these messages
         store.messages.append(session, "system", "Be a wolf.", tokens=500)
         for _ in range(20):
             fill_more(store, session, 1, tokens=2)

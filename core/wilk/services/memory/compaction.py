@@ -184,9 +184,8 @@ class Compaction:
         """Whether so few messages would go that the same is due again at once: a prompt or a turn of
         nearly the whole budget leaves no room for others."""
         most = self._settings.compact_messages
-        return sum(line.tokens for line in lines) < session.max_tokens // 8 and (
-            not most or len(lines) < most // 8
-        )
+        cost = sum(line.tokens + OVERHEAD for line in lines)
+        return cost < session.max_tokens // 8 and (not most or len(lines) < most // 8)
 
     def _next(
         self, session_id: str, target: int, most: int, lines: Sequence[cuts.Line], places: Sequence[int]
