@@ -115,8 +115,9 @@ class Interactions:
             self._events.saving("interaction", interaction)
             for position, given in enumerate(checks.sequence("actions", actions)):
                 self._add_action(_action(interaction.id, position + 1, given, f"actions.{position}", now))
-            if self._added is not None:
-                self._engine.after_commit(lambda added=self._added: added(interaction))  # type: ignore[misc]
+            added = self._added
+            if added is not None:
+                self._engine.after_commit(lambda: added(interaction))
             return interaction
 
     def update(
