@@ -17,13 +17,24 @@ if TYPE_CHECKING:
     from wilk.contracts import Archive as Archive
     from wilk.contracts import ArchiveStorage as ArchiveStorage
     from wilk.contracts import Backend as Backend
+    from wilk.contracts import CachePolicy as CachePolicy
+    from wilk.contracts import CacheStorage as CacheStorage
+    from wilk.contracts import CacheTier as CacheTier
     from wilk.contracts import Command as Command
     from wilk.contracts import DefinitionKind as DefinitionKind
+    from wilk.contracts import Embedder as Embedder
+    from wilk.contracts import Embedding as Embedding
     from wilk.contracts import ModelSet as ModelSet
+    from wilk.contracts import Nearest as Nearest
     from wilk.contracts import Opened as Opened
     from wilk.contracts import Problem as Problem
+    from wilk.contracts import Registry as Registry
+    from wilk.contracts import RegistrySource as RegistrySource
+    from wilk.contracts import SpaceRows as SpaceRows
     from wilk.contracts import Strategy as Strategy
     from wilk.contracts import Tokenizer as Tokenizer
+    from wilk.contracts import Tool as Tool
+    from wilk.contracts import VectorIndex as VectorIndex
     from wilk.errors import BackendError as BackendError
     from wilk.errors import Busy as Busy
     from wilk.errors import Closed as Closed
@@ -59,13 +70,24 @@ _HOMES = {
         "Archive",
         "ArchiveStorage",
         "Backend",
+        "CachePolicy",
+        "CacheStorage",
+        "CacheTier",
         "Command",
         "DefinitionKind",
+        "Embedder",
+        "Embedding",
         "ModelSet",
+        "Nearest",
         "Opened",
         "Problem",
+        "Registry",
+        "RegistrySource",
+        "SpaceRows",
         "Strategy",
         "Tokenizer",
+        "Tool",
+        "VectorIndex",
     ),
     "wilk.errors": (
         "BackendError",

@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from datetime import timedelta
     from pathlib import Path
 
+    from numpy import float32, int64
+    from numpy.typing import NDArray
     from peewee import Database, Model
 
     from wilk.context.packing import Packing
@@ -27,17 +30,20 @@ API_VERSION = (1, 0)
 
 
 class FullText(Protocol):
-    """Keeps a full-text index over ``messages.text`` inside the engine.
+    """Keeps a full-text index over ``messages.text`` and ``passages.text`` inside the engine.
 
     The engine follows inserts, updates and deletes by itself (triggers, generated columns).
     """
 
     def install(self, database: Database) -> None:
-        """Make the index and whatever keeps it in step, or put back what is missing of it."""
+        """Make the indexes and whatever keeps them in step, or put back what is missing of them."""
 
-    def matching(self, text: str) -> Any:
-        """Turn any user input into a Peewee query of ``pk`` and ``rank`` (smaller is better); None
-        when the index cannot answer this input, and text must be compared instead."""
+    def matching(self, text: str, table: str, *, any_word: bool = False) -> Any:
+        """Turn any user input into a Peewee query of ``pk`` and ``rank`` (smaller is better) over a table.
+
+        All words must be there, or with ``any_word`` at least one; None when the index cannot answer
+        this input, and text must be compared instead.
+        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +60,8 @@ class Opened:
     ``writers``: how many writing transactions may run at once in one process.
     ``shared``: True when all threads share one connection, so that reads queue as well.
     ``statements``: SQL that was compiled from the models beforehand, by name.
+    ``folder``: where files derived from the database may lie (caches, indexes) when there is no home
+    folder; it need not be there yet. Without one they stay in memory.
     ``migration_lock``: a context manager that lets one process at a time migrate.
     ``backup``: copies the database before its schema changes and returns what was written, or
     None where the engine has its own way. ``snapshot``: the SQL that begins a transaction in which
@@ -72,6 +80,7 @@ class Opened:
     migration_lock: Callable[[], AbstractContextManager[Any]] | None = None
     backup: Callable[[str], Path | None] | None = None
     snapshot: str = "BEGIN"
+    folder: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,6 +166,222 @@ class Strategy:
 
     name: str
     fill: Callable[[Packing], None]
+    summary: str = ""
+
+
+@dataclass(frozen=True)
+class CachePolicy:
+    """How one namespace of a cache keeps what it is given.
+
+    ``ttl`` is how long an entry lasts when nothing else is said (None: for ever), ``max_bytes`` how much
+    the tier holds before the least recently used go, ``memory_bytes`` how much of it is kept in memory.
+    ``compression`` writes values compressed where that is shorter; ``format`` is ``json`` or ``binary``
+    (bytes). ``persistent`` False keeps entries in memory alone. ``refresh`` is the age from which a read
+    by ``get_or_compute`` has a value computed anew behind it.
+    """
+
+    ttl: timedelta | None
+    max_bytes: int
+    memory_bytes: int
+    compression: bool = False
+    format: str = "json"
+    persistent: bool = True
+    refresh: timedelta | None = None
+
+
+class CacheStorage(Protocol):
+    """Keeps the entries of one namespace. Several threads and processes may use one at once.
+
+    Times are microseconds since 1970. A tier that cannot read or write raises BackendError, and the
+    cache goes on without it.
+    """
+
+    def get(self, key: str, now: int) -> tuple[bytes, int, int | None] | None:
+        """Return value, time of writing and of expiry; None for no sound entry, or an expired one."""
+
+    def set(
+        self, key: str, value: bytes, *, now: int, expires_at: int | None, tags: Collection[str] = ()
+    ) -> None:
+        """Keep a value in place of any other; evict the least recently used beyond ``max_bytes``."""
+
+    def touch(self, key: str, *, now: int, expires_at: int | None) -> bool:
+        """Give an entry another time of expiry; False when there is none."""
+
+    def delete(self, keys: Collection[str]) -> int:
+        """Remove entries; return how many there were."""
+
+    def clear(self, *, prefix: str | None = None, tag: str | None = None) -> int:
+        """Remove all entries, or those of a prefix or a tag; return how many there were."""
+
+    def sweep(self, now: int) -> int:
+        """Remove what has expired; return how much."""
+
+    def statistics(self) -> Mapping[str, int]:
+        """Return ``entries``, ``bytes`` and ``evictions``."""
+
+    def computing(self, key: str, timeout: float) -> AbstractContextManager[bool]:
+        """Let one thread of one process at a time compute a key; False when ``timeout`` passed first.
+
+        It is let go when its holder dies.
+        """
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+
+
+@dataclass(frozen=True, eq=False)
+class CacheTier:
+    """Where caches outlive the process, offered by ``register_caches`` and chosen by the setting
+    ``cache_tier``.
+
+    ``open(settings, folder, namespace, policy)`` gives the storage of one namespace; ``folder`` is where
+    files may lie, None for a store without any, in which case the answer may be None: memory alone.
+    """
+
+    name: str
+    open: Callable[[Settings, Path | None, str, CachePolicy], CacheStorage | None]
+    summary: str = ""
+
+
+class SpaceRows(Protocol):
+    """The vectors that an index follows: one collection by one model. Numbers only go up."""
+
+    collection: str
+    model: str
+    dimension: int
+    distance: str
+    token: str
+    folder: Path | None
+
+    def after(self, number: int, limit: int) -> tuple[NDArray[int64], NDArray[float32]]:
+        """The vectors with a greater number, in order: n numbers and n x dimension values."""
+
+    def rows(self, numbers: NDArray[int64]) -> tuple[NDArray[int64], NDArray[float32]]:
+        """Those of the vectors that are still there, in any order."""
+
+    def count(self) -> int:
+        """How many vectors there are."""
+
+
+class Nearest(Protocol):
+    """An open index of one space. It is derived: the rows decide what is there.
+
+    Vectors of a space for cosine are given as they were added; a zero vector has cosine 0 to all.
+    """
+
+    last: int
+    """The greatest number that was taken in; those after it are handed over by ``add`` before a search."""
+
+    def add(self, numbers: NDArray[int64], vectors: NDArray[float32]) -> None:
+        """Take in vectors whose numbers are all greater than ``last``."""
+
+    def remove(self, numbers: NDArray[int64]) -> None:
+        """Forget vectors; unknown numbers are nothing to it."""
+
+    def search(
+        self, query: NDArray[float32], k: int, among: NDArray[int64] | None
+    ) -> tuple[NDArray[int64], NDArray[float32]]:
+        """Return at most k numbers and their distances (see ``Near``), the nearest first.
+
+        With ``among`` (sorted numbers) only those count. Numbers whose rows are gone may be among the
+        answers: the store drops them, and asks again for more.
+        """
+
+    def __len__(self) -> int:
+        """How many vectors are held, those removed left out."""
+
+    def save(self) -> None:
+        """Write to ``rows.folder`` what is needed to go on from here, atomically."""
+
+    def close(self) -> None:
+        """Let go of files and memory."""
+
+
+@dataclass(frozen=True, eq=False)
+class VectorIndex:
+    """An index that finds the nearest vectors, offered by ``register_vector_indexes`` and chosen by the
+    setting ``vector_index``.
+
+    ``open(rows, settings)`` gives one that goes on from its files where they fit the rows (the same
+    ``token``, and samples of the numbers they hold), and an empty one otherwise.
+    """
+
+    name: str
+    open: Callable[[SpaceRows, Settings], Nearest]
+    summary: str = ""
+
+
+class Embedding(Protocol):
+    """An open model that turns texts into vectors."""
+
+    model: str
+    """The id that is kept with each vector: another model, or other settings that change vectors, has another."""
+    batch: int
+    """How many texts are handed over at once."""
+    longest: int
+    """Characters of a text that are taken in; longer ones are parted before."""
+
+    def embed(self, texts: Sequence[str], *, query: bool = False) -> NDArray[float32]:
+        """Return a vector per text, all of one dimension; ``query`` for what is searched with.
+
+        Raises BackendError for what may work later, and Invalid when the texts are refused.
+        """
+
+    def close(self) -> None:
+        """Let go of connections and memory."""
+
+
+@dataclass(frozen=True, eq=False)
+class Embedder:
+    """Turns texts into vectors, offered by ``register_embedders`` and chosen by the setting ``embedder``.
+
+    ``open(settings, model)`` opens the model of that id, or the configured one for None; it raises
+    SettingsError or BackendError when that model is not to be had.
+    """
+
+    name: str
+    open: Callable[[Settings, str | None], Embedding]
+    summary: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Tool:
+    """A tool that agents may name, offered by ``register_tools`` or by a file in a folder ``tools``.
+
+    ``run`` is called with the arguments as keywords and returns what can be kept as JSON; it may be a
+    coroutine function. ``parameters`` is a JSON Schema of the arguments.
+    """
+
+    name: str
+    run: Callable[..., Any]
+    summary: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+class RegistrySource(Protocol):
+    """An open source of agent packages."""
+
+    def index(self) -> Sequence[Mapping[str, Any]]:
+        """Return what there is: mappings with ``name``, ``version``, ``location``, ``checksum`` (SHA-256) and,
+        where known, category, tags, downloads, rating, description, author, size and whatever else."""
+
+    def fetch(self, location: str, longest: int) -> bytes:
+        """Return the content of a package, a ZIP archive; raises BackendError, also when it is longer."""
+
+    def close(self) -> None:
+        """Let go of connections."""
+
+
+@dataclass(frozen=True, eq=False)
+class Registry:
+    """A kind of source of agent packages, offered by ``register_registries``.
+
+    ``open(address, settings)`` opens the source at an address of the setting ``registries``; ``name`` is
+    the scheme of such addresses (``file``, ``https``).
+    """
+
+    name: str
+    open: Callable[[str, Settings], RegistrySource]
     summary: str = ""
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from wilk.records.context import Context
     from wilk.records.conversation import Message
     from wilk.records.definitions import Change, Failure
+    from wilk.services.search.following import Following
     from wilk.store import Store
 
 
@@ -21,12 +22,14 @@ class Events:
     def __init__(self, host: Host, engine: Engine) -> None:
         self._host = host
         self._engine = engine
+        self.following: Following  # set by the store, as is the store
         self.store: Store  # set by the store itself, when it has its services
 
     def saving(self, kind: str, record: Any) -> None:
-        """Ask before a record is written, and tell after it is committed."""
+        """Ask before a record is written, keep what is derived of it in step, and tell after it is committed."""
         if self._host.listens("before_save"):
             self._host.before_save(self.store, kind, record)
+        self.following.saved(kind, record)
         if self._host.listens("after_save"):
             self._engine.after_commit(lambda: self._host.after_save(self.store, kind, record))
 

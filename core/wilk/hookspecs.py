@@ -11,7 +11,20 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
-    from wilk.contracts import Archive, Backend, Command, DefinitionKind, ModelSet, Strategy, Tokenizer
+    from wilk.contracts import (
+        Archive,
+        Backend,
+        CacheTier,
+        Command,
+        DefinitionKind,
+        Embedder,
+        ModelSet,
+        Registry,
+        Strategy,
+        Tokenizer,
+        Tool,
+        VectorIndex,
+    )
     from wilk.records.context import Context
     from wilk.records.conversation import Message
     from wilk.records.definitions import Change, Failure
@@ -57,6 +70,31 @@ def register_archives() -> Iterable[Archive]:  # type: ignore[empty-body]
 @hookspec
 def register_strategies() -> Iterable[Strategy]:  # type: ignore[empty-body]
     """Offer ways of choosing what goes into a context."""
+
+
+@hookspec
+def register_caches() -> Iterable[CacheTier]:  # type: ignore[empty-body]
+    """Offer tiers in which caches outlive the process."""
+
+
+@hookspec
+def register_vector_indexes() -> Iterable[VectorIndex]:  # type: ignore[empty-body]
+    """Offer indexes that find the nearest vectors."""
+
+
+@hookspec
+def register_embedders() -> Iterable[Embedder]:  # type: ignore[empty-body]
+    """Offer models that turn texts into vectors."""
+
+
+@hookspec
+def register_tools() -> Iterable[Tool]:  # type: ignore[empty-body]
+    """Offer tools that agents may name."""
+
+
+@hookspec
+def register_registries() -> Iterable[Registry]:  # type: ignore[empty-body]
+    """Offer kinds of sources of agent packages."""
 
 
 # -- the life of a store --

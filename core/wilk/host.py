@@ -23,11 +23,16 @@ from wilk.contracts import (
     API_VERSION,
     Archive,
     Backend,
+    CacheTier,
     Command,
     DefinitionKind,
+    Embedder,
     ModelSet,
+    Registry,
     Strategy,
     Tokenizer,
+    Tool,
+    VectorIndex,
 )
 from wilk.discovery import Entry, Index
 from wilk.errors import PluginError, WilkError
@@ -52,6 +57,11 @@ _OFFERED: dict[str, tuple[type, str]] = {
     "register_commands": (Command, "commands"),
     "register_archives": (Archive, "archives"),
     "register_strategies": (Strategy, "strategies"),
+    "register_caches": (CacheTier, "caches"),
+    "register_vector_indexes": (VectorIndex, "vector_indexes"),
+    "register_embedders": (Embedder, "embedders"),
+    "register_tools": (Tool, "tools"),
+    "register_registries": (Registry, "registries"),
 }
 
 
@@ -198,6 +208,41 @@ class Host:
 
     def strategies(self) -> tuple[Strategy, ...]:
         return self._all("register_strategies")
+
+    def cache_tier(self, name: str) -> CacheTier:
+        found: CacheTier = self._one("register_caches", name)
+        return found
+
+    def cache_tiers(self) -> tuple[CacheTier, ...]:
+        return self._all("register_caches")
+
+    def vector_index(self, name: str) -> VectorIndex:
+        found: VectorIndex = self._one("register_vector_indexes", name)
+        return found
+
+    def vector_indexes(self) -> tuple[VectorIndex, ...]:
+        return self._all("register_vector_indexes")
+
+    def embedder(self, name: str) -> Embedder:
+        found: Embedder = self._one("register_embedders", name)
+        return found
+
+    def embedders(self) -> tuple[Embedder, ...]:
+        return self._all("register_embedders")
+
+    def tool(self, name: str) -> Tool:
+        found: Tool = self._one("register_tools", name)
+        return found
+
+    def tools(self) -> tuple[Tool, ...]:
+        return self._all("register_tools")
+
+    def registry(self, scheme: str) -> Registry:
+        found: Registry = self._one("register_registries", scheme)
+        return found
+
+    def registries(self) -> tuple[Registry, ...]:
+        return self._all("register_registries")
 
     # -- events ---------------------------------------------------------------------------
 

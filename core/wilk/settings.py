@@ -46,6 +46,14 @@ class Settings:
     retention_interval: float = 3600.0
     consolidation: str = "manual"
     consolidation_interval: float = 300.0
+    embedder: str = "none"
+    vector_index: str = "exact"
+    vector_memory: int = 256_000_000
+    cache_tier: str = "disk"
+    caches: Mapping[str, Any] = field(default_factory=dict)
+    custom_tools: bool = False
+    tool_output_bytes: int = 16_384
+    registries: Mapping[str, Any] = field(default_factory=dict)
     watch_quiet: float = 0.05
     watch_polling: str = "auto"
     watch_polling_interval: float = 1.0
@@ -205,6 +213,16 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return dict(value)
 
 
+def _size(value: Any) -> int:
+    from wilk.amounts import size
+    from wilk.errors import Invalid
+
+    try:
+        return size(int(value) if isinstance(value, str) and value.isdecimal() else value)
+    except Invalid as error:
+        raise ValueError from error
+
+
 JOURNAL_MODES = ("wal", "delete", "truncate", "persist")
 STRATEGIES = ("discard", "summarize", "hybrid")
 POLLING = ("auto", "always", "never")
@@ -263,6 +281,28 @@ SETTINGS = (
         "seconds above 0, at most 86400",
         "the time between two consolidations",
     ),
+    Setting(
+        "embedder", _text, "a name", "what turns texts into vectors: none, or the name of an installed one"
+    ),
+    Setting("vector_index", _text, "a name", "what finds the nearest vectors: exact, or a plugin's"),
+    Setting(
+        "vector_memory", _size, "a size such as 256MB", "vectors that a process keeps in memory, at most"
+    ),
+    Setting("cache_tier", _text, "a name", "where caches outlive the process: disk, or a plugin's"),
+    Setting("caches", _mapping, "a mapping", "policies of caches, by namespace"),
+    Setting(
+        "custom_tools",
+        _flag,
+        "true or false",
+        "run Python files of the folders tools and agents/ID/tools as tools; they can do what you can",
+    ),
+    Setting(
+        "tool_output_bytes",
+        _size,
+        "a size such as 16KiB",
+        "results of tools above this lie apart, with their beginning in the log",
+    ),
+    Setting("registries", _mapping, "a mapping", "sources of agent packages: name and address"),
     Setting("watch_quiet", _seconds, "seconds", "how long a file must be still before it is read"),
     Setting(
         "watch_polling",

@@ -23,6 +23,13 @@ OFFERS = {
     "register_models": ("ModelSet", "name"),
     "register_tokenizers": ("Tokenizer", "name"),
     "register_commands": ("Command", "name"),
+    "register_archives": ("Archive", "name"),
+    "register_strategies": ("Strategy", "name"),
+    "register_caches": ("CacheTier", "name"),
+    "register_vector_indexes": ("VectorIndex", "name"),
+    "register_embedders": ("Embedder", "name"),
+    "register_tools": ("Tool", "name"),
+    "register_registries": ("Registry", "name"),
 }
 """The dataclass that each offering hook yields, and the argument that names the offer."""
 

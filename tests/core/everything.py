@@ -7,6 +7,8 @@ from typing import Any
 import wilk
 from wilk.models.base import JsonField, TimeField
 from wilk.services.keeping.kinds import KINDS
+from wilk.services.search import spaces
+from wilk.services.search.passages import SOURCES
 
 BEGIN = 1_700_000_000_000_000
 JSON = (
@@ -20,19 +22,36 @@ JSON = (
 
 
 def tables(store: wilk.Store, *, archive: bool = False) -> dict[str, list[tuple[Any, ...]]]:
-    """Every table's rows, without the full-text index's own tables; without the archive unless asked."""
+    """Every table's rows, without the full-text index's own tables; without the archive unless asked.
+
+    Numbers that count up whenever a vector or a passage is written anew are left out, and what is still
+    to be embedded.
+    """
     names = [
         name
         for (name,) in store._engine.execute(
-            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'messages\\_fts%' "
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '%\\_fts%' "
             "ESCAPE '\\' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
         )
     ]
     return {
-        name: sorted(store._engine.execute(f'SELECT * FROM "{name}"'), key=repr)
+        name: sorted(store._engine.execute(f'SELECT {_columns(store, name)} FROM "{name}"'), key=repr)
         for name in names
-        if archive or name != "archive"
+        if name != "pending_vectors" and (archive or name != "archive")
     }
+
+
+GROWING = {
+    "passages": {"pk"},
+    "vectors": {"number"},
+    "vector_tags": {"pk", "number"},
+    "vector_spaces": {"last_number", "updated_at"},
+}
+
+
+def _columns(store: wilk.Store, table: str) -> str:
+    columns = [row[1] for row in store._engine.execute(f'PRAGMA table_info("{table}")')]
+    return ", ".join(f'"{column}"' for column in columns if column not in GROWING.get(table, ()))
 
 
 def fill(store: wilk.Store) -> dict[str, list[tuple[Any, ...]]]:
@@ -52,10 +71,32 @@ def fill(store: wilk.Store) -> dict[str, list[tuple[Any, ...]]]:
               "parts": [JSON[m]], "interaction": "i", "tokens": m} for m in range(4)],
         )  # fmt: skip
     for name in KINDS:
-        if name not in ("user", "group", "membership", "session", "message"):
+        if name not in ("user", "group", "membership", "session", "message", "vector"):
             for n in range(3):
                 _insert(store, name, n)
+    _fill_vectors(store)
     return {name: keys(store, name) for name in KINDS}
+
+
+def _fill_vectors(store: wilk.Store) -> None:
+    """Vectors of a collection of the caller's own, with metadata, and of a message and a pin; passages."""
+    with store.transaction():
+        for kind in SOURCES:
+            store._following.rebuild(kind, [str(key[0]) for key in keys(store, kind)], queue=False)
+    message = store.messages.last("session-0", 1)[0].id
+    with store.transaction():
+        for collection, kind, record in (
+            ("own", None, "x/1"),
+            ("message", "message", message),
+            ("pin", "pin", "pin-0"),
+        ):
+            space = spaces.make(
+                store._engine, collection, model="m", dimension=2, distance="cosine", kind=kind
+            )
+            metadata = {} if kind else {"deep": {"n": 1}, "tags": ["a", "ü"]}
+            data = b"\0\0\x80?\xff\xff\x7f\x7f"
+            entries = [spaces.Entry(record, part, data, metadata) for part in range(2)]
+            spaces.write(store._engine, space, entries)
 
 
 def keys(store: wilk.Store, name: str) -> list[tuple[Any, ...]]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from collections import Counter
 from collections.abc import Callable
 from functools import cached_property
+from inspect import getattr_static
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ TAKES_AWAY = re.compile(
 )
 """Names of verbs that take rows away, or may do so one day."""
 
-DERIVED = {"cache_entries"}
+DERIVED = {"cache_entries", "passages", "pending_vectors", "vector_tags", "registry_packages"}
 """Tables whose rows can be computed again."""
 
 KEPT = {
@@ -38,6 +40,12 @@ KEPT = {
     "blobs": "contents of manifests, each kept once; nothing takes them away",
     "cache_entries": "can be computed again",
     "archive": "the archive itself",
+    "passages": "copies of records' texts, made anew with them",
+    "pending_vectors": "what is still to be done",
+    "vector_tags": "values of vectors' metadata, made anew with them",
+    "vector_spaces": "spaces stay, so that no other one gets their id",
+    "indexed_kinds": "bookkeeping: a row per kind",
+    "registry_packages": "what sources offer, asked for again",
 }
 """Tables whose rows never leave, and why."""
 
@@ -47,7 +55,7 @@ def watch(store: wilk.Store) -> None:
     engine = store._engine
     engine.execute("CREATE TABLE test_deleted (name TEXT, was TEXT)")
     for (name,) in engine.execute("SELECT name FROM sqlite_master WHERE type = 'table'"):
-        if name.startswith(("messages_fts", "sqlite_", "test_")):
+        if "_fts" in name or name.startswith(("sqlite_", "test_")):
             continue
         columns = " || ',' || ".join(f'quote(old."{column}")' for column in columns_of(store, name))
         engine.execute(
@@ -77,7 +85,11 @@ def archived(store: wilk.Store) -> Counter[tuple[str, str]]:
         columns = columns_of(store, table)
         assert set(entry.data) == set(columns)
         quoted = " || ',' || ".join("quote(?)" for _ in columns)
-        (row,) = store._engine.execute(f"SELECT {quoted}", [entry.data[column] for column in columns])
+        values = [
+            b64decode(entry.data[column]) if (table, column) == ("vectors", "data") else entry.data[column]
+            for column in columns
+        ]
+        (row,) = store._engine.execute(f"SELECT {quoted}", values)
         found[table, row[0]] += 1
     return found
 
@@ -186,7 +198,8 @@ def verbs() -> list[str]:
     """Every public verb of every noun that may take rows away."""
     found = []
     with wilk.open_store("sqlite:///:memory:") as store:
-        for noun, value in vars(wilk.Store).items():
+        for noun in dir(wilk.Store):
+            value = getattr_static(wilk.Store, noun)
             if not isinstance(value, cached_property) or noun.startswith("_") or noun in OF_FILES:
                 continue
             for verb in dir(getattr(store, noun)):

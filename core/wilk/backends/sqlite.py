@@ -71,7 +71,7 @@ def open_sqlite(url: str, settings: Settings) -> Opened:
         if not file.exists():
             raise NotFound("database file", str(file), "open it without readonly once to make it")
         opened = _opened(lambda: _connect(f"{file.as_uri()}?mode=ro", timeout, pragmas))
-        return replace(opened, timeout=timeout, readonly=True)
+        return replace(opened, timeout=timeout, readonly=True, folder=file.with_name(file.name + ".files"))
     _private_file(file)
     lock = file.with_name(file.name + ".lock")
     _set_journal(file, journal, lock, timeout)
@@ -83,6 +83,7 @@ def open_sqlite(url: str, settings: Settings) -> Opened:
         readonly=False,
         migration_lock=lambda: _exclusive(lock, timeout),
         backup=lambda label: _backup(file, label),
+        folder=file.with_name(file.name + ".files"),
     )
 
 
@@ -228,47 +229,49 @@ def _backup(file: Path, label: str) -> Path:
 
 
 class FTS5:
-    """Full text over messages, kept in step by triggers.
+    """Full text over messages and passages, kept in step by triggers.
 
-    The index holds no copy of the text (external content). Words are folded (case, accents) by
+    The indexes hold no copy of the text (external content). Words are folded (case, accents) by
     the unicode61 tokenizer, which takes a run of Chinese, Japanese or Thai as one word: such
     queries are answered by comparing text instead.
     """
 
+    _TABLES = ("messages", "passages")
     _OBJECTS = {
-        "messages_fts": (
-            "CREATE VIRTUAL TABLE messages_fts USING fts5(text, content='messages', content_rowid='pk', "
+        "{table}_fts": (
+            "CREATE VIRTUAL TABLE {table}_fts USING fts5(text, content='{table}', content_rowid='pk', "
             "tokenize='unicode61 remove_diacritics 2')"
         ),
-        "messages_fts_insert": (
-            "CREATE TRIGGER messages_fts_insert AFTER INSERT ON messages BEGIN "
-            "INSERT INTO messages_fts(rowid, text) VALUES (new.pk, new.text); END"
+        "{table}_fts_insert": (
+            "CREATE TRIGGER {table}_fts_insert AFTER INSERT ON {table} BEGIN "
+            "INSERT INTO {table}_fts(rowid, text) VALUES (new.pk, new.text); END"
         ),
-        "messages_fts_delete": (
-            "CREATE TRIGGER messages_fts_delete AFTER DELETE ON messages BEGIN "
-            "INSERT INTO messages_fts(messages_fts, rowid, text) VALUES ('delete', old.pk, old.text); END"
+        "{table}_fts_delete": (
+            "CREATE TRIGGER {table}_fts_delete AFTER DELETE ON {table} BEGIN "
+            "INSERT INTO {table}_fts({table}_fts, rowid, text) VALUES ('delete', old.pk, old.text); END"
         ),
-        "messages_fts_update": (
-            "CREATE TRIGGER messages_fts_update AFTER UPDATE OF text ON messages BEGIN "
-            "INSERT INTO messages_fts(messages_fts, rowid, text) VALUES ('delete', old.pk, old.text); "
-            "INSERT INTO messages_fts(rowid, text) VALUES (new.pk, new.text); END"
+        "{table}_fts_update": (
+            "CREATE TRIGGER {table}_fts_update AFTER UPDATE OF text ON {table} BEGIN "
+            "INSERT INTO {table}_fts({table}_fts, rowid, text) VALUES ('delete', old.pk, old.text); "
+            "INSERT INTO {table}_fts(rowid, text) VALUES (new.pk, new.text); END"
         ),
     }
     # Scripts written without spaces between words.
     _UNSPACED = "[\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 
     def install(self, database: Database) -> None:
-        """Make what is missing of the table and its triggers; a new index takes in every row."""
-        present = dict(
-            database.execute_sql("SELECT name, sql FROM sqlite_master WHERE name LIKE 'messages_fts%'")
-        )
-        for name, sql in self._OBJECTS.items():
-            if name not in present:
-                database.execute_sql(sql)
-                if name == "messages_fts":
-                    database.execute_sql("INSERT INTO messages_fts(messages_fts) VALUES ('rebuild')")
+        """Make what is missing of the indexes and their triggers; a new index takes in every row."""
+        present = dict(database.execute_sql("SELECT name, sql FROM sqlite_master"))
+        for table in self._TABLES:
+            if table not in present:
+                continue  # a later migration makes it
+            for template, statement in self._OBJECTS.items():
+                if (name := template.format(table=table)) not in present:
+                    database.execute_sql(statement.format(table=table))
+                    if name == f"{table}_fts":
+                        database.execute_sql(f"INSERT INTO {name}({name}) VALUES ('rebuild')")  # noqa: S608 (own names)
 
-    def matching(self, text: str) -> Any:
+    def matching(self, text: str, table: str, *, any_word: bool = False) -> Any:
         from peewee import SQL, NodeList, Table
 
         # An accent may be a character of its own behind its letter, and the index ignores it.
@@ -276,7 +279,7 @@ class FTS5:
         if not any(any(c.isalnum() for c in word) for word in words) or re.search(self._UNSPACED, text):
             return None
         # Quoted, every word is a plain word: no operator, column filter or syntax error.
-        expression = " ".join(f'"{word}"' for word in words)
-        index = Table("messages_fts")
+        expression = (" OR " if any_word else " ").join(f'"{word}"' for word in words)
+        index = Table(f"{table}_fts")
         matches = NodeList((index.c.text, SQL("MATCH ?", [expression])))
         return index.select(index.c.rowid.alias("pk"), index.c.rank).where(matches)

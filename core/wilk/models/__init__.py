@@ -46,6 +46,14 @@ if TYPE_CHECKING:
     from wilk.models.people import Group as Group
     from wilk.models.people import Membership as Membership
     from wilk.models.people import User as User
+    from wilk.models.registry import Installation as Installation
+    from wilk.models.registry import RegistryPackage as RegistryPackage
+    from wilk.models.search import IndexedKind as IndexedKind
+    from wilk.models.search import Passage as Passage
+    from wilk.models.search import Pending as Pending
+    from wilk.models.search import Vector as Vector
+    from wilk.models.search import VectorSpace as VectorSpace
+    from wilk.models.search import VectorTag as VectorTag
 
 _FAMILIES = {
     "conversation": ("ArchiveEntry", "Message", "Session", "ToolCall"),
@@ -71,6 +79,8 @@ _FAMILIES = {
     ),
     "memory": ("Blob", "Block", "Fact", "Manifest", "Pin", "Summary"),
     "people": ("Group", "Membership", "User"),
+    "registry": ("Installation", "RegistryPackage"),
+    "search": ("IndexedKind", "Passage", "Pending", "Vector", "VectorSpace", "VectorTag"),
 }
 _FAMILY = {name: family for family, names in _FAMILIES.items() for name in names}
 

@@ -76,3 +76,15 @@ class JsonField(TextField):
         if value is None:
             return None if self.empty is None else self.empty()
         return codec.loads(value)
+
+
+class BytesField(peewee.Field):
+    """Bytes as they are."""
+
+    field_type = "BLOB"
+
+    def db_value(self, value: Any) -> bytes | None:
+        return None if value is None else bytes(value)
+
+    def python_value(self, value: Any) -> bytes | None:
+        return None if value is None else bytes(value)

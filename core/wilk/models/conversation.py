@@ -79,6 +79,8 @@ class ToolCall(Model):
     metadata = JsonField(empty=dict)
     started_at = TimeField()
     finished_at = TimeField(null=True)
+    result_hash = TextField(null=True)  # of the whole result, where the row holds its beginning
+    result_size = IntegerField(null=True)
 
     class Meta:
         table_name = "tool_calls"

@@ -63,7 +63,11 @@ class Message(NamedTuple):
 
 
 class ToolCall(NamedTuple):
-    """One call of a tool: ``status`` is ``running``, ``ok`` or ``error``; ``duration`` seconds."""
+    """One call of a tool: ``status`` is ``running``, ``ok`` or ``error``; ``duration`` seconds.
+
+    Of a large result ``result`` is the beginning, as text; ``result_hash`` and ``result_size`` (bytes) are
+    those of the whole, which ``store.tool_calls.result(id)`` gives.
+    """
 
     id: str
     session_id: str
@@ -79,6 +83,8 @@ class ToolCall(NamedTuple):
     metadata: Mapping[str, Any]
     started_at: datetime
     finished_at: datetime | None
+    result_hash: str | None = None
+    result_size: int | None = None
 
 
 class AgentUsage(NamedTuple):

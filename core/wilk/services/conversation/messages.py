@@ -26,6 +26,7 @@ from wilk.services.conversation.message_rows import columns
 from wilk.services.conversation.message_rows import message as as_message
 from wilk.services.conversation.transcript import Transcript, held
 from wilk.services.memory import importance as scoring
+from wilk.services.search.following import Following
 
 ROLES = ("user", "assistant", "system", "tool", "developer")
 """The roles that are known; any other is kept as it came (trap T7)."""
@@ -50,12 +51,14 @@ class Messages:
         tokenizer: Callable[[], Tokenizer],
         transcript: Transcript,
         appended: Callable[[str, int, int, int, str], None],
+        following: Following,
     ) -> None:
         self._engine = engine
         self._events = events
         self._tokenizer = tokenizer
         self._transcript = transcript
         self._appended = appended
+        self._following = following
         self._count_tokens: Callable[[str, str | None], int] | None = None
 
     def append(
@@ -101,6 +104,8 @@ class Messages:
             message = as_message(row)
             if self._events.watch_saves:
                 self._events.saving("message", message)
+            if self._following.queues:
+                self._following.queue("message", [message.id])
         return message
 
     def extend(self, session_id: str, messages: Iterable[Mapping[str, Any]]) -> list[Message]:
@@ -136,6 +141,8 @@ class Messages:
             if self._events.watch_saves:
                 for message in written.values():
                     self._events.saving("message", message)
+            if self._following.queues:
+                self._following.queue("message", list(written))
         return [written.get(row[0]) or by_key[row[12]] for row in rows]
 
     def get(self, id: str) -> Message:
@@ -193,7 +200,7 @@ class Messages:
         """
         text = codec.storable_text(text)[0][:_LONGEST_QUERY].strip()
         full_text = self._engine.full_text
-        hits = full_text.matching(text) if full_text is not None else None
+        hits = full_text.matching(text, "messages") if full_text is not None else None
         if hits is not None:
             found = hits.alias("hits")
             query = models.Message.select(*columns(), found.c.rank).join(

@@ -348,6 +348,7 @@ class Sessions:
                 }
                 copies.append([values[name] for name in COLUMNS])
             self._engine.insert_many(insert, copies)
+            self._events.following.queue("message", [row[0] for row in copies])
             if last >= at:
                 break
         self._copy_tool_calls(source, target, new_ids)
@@ -361,7 +362,8 @@ class Sessions:
             values = dict(zip([field.name for field in fields], row, strict=True))
             origin = values["source_message_id"]
             if origin is None or origin in new_ids:
-                self._copy(models.Pin, values, session=target, source_message_id=new_ids.get(origin))
+                copied = self._copy(models.Pin, values, session=target, source_message_id=new_ids.get(origin))
+                self._events.following.rebuild("pin", [copied])
 
     def _copy_blocks(self, source: str, target: str) -> None:
         block, fields = models.Block, models.Block._meta.sorted_fields
@@ -370,8 +372,8 @@ class Sessions:
             values = dict(zip([field.name for field in fields], row, strict=True))
             self._copy(block, values, owner_id=target)
 
-    def _copy(self, model: Any, values: Mapping[str, Any], **changed: Any) -> None:
-        """Insert a row, as the engine holds it, once more under a new id."""
+    def _copy(self, model: Any, values: Mapping[str, Any], **changed: Any) -> str:
+        """Insert a row, as the engine holds it, once more under a new id, which is returned."""
         names = list(values)
         insert = self._engine.statement(
             f"{model._meta.table_name}.copy",
@@ -379,6 +381,7 @@ class Sessions:
         )
         copied = {**values, **changed, "id": self._engine.clock.new_id()}
         self._engine.execute(insert.sql, [copied[name] for name in insert.names])
+        return str(copied["id"])
 
     def _copy_tool_calls(self, source: str, target: str, new_ids: Mapping[str, str]) -> None:
         fields = models.ToolCall._meta.sorted_fields

@@ -6,6 +6,7 @@ and what hangs on it goes along: cascades are walked here, by the table in ``ser
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from wilk.services.keeping.outbox import Outbox
 
 if TYPE_CHECKING:
     from wilk.models.base import Model
+    from wilk.services.search.following import Following
 
 COMPACTED = "consolidated_to_working"
 """The reason of messages that a summary stands for. They still belong to their session: they are
@@ -26,14 +28,17 @@ counted, and reading verbs find them."""
 
 _CHUNK = 500
 
+_DERIVED = ("cache_entries", "passages", "pending_vectors", "vector_tags", "registry_packages")
+
 
 class Archiver:
     """Moves rows of one store into its archive, and out of it again."""
 
-    def __init__(self, engine: Engine, events: Events, outbox: Outbox) -> None:
+    def __init__(self, engine: Engine, events: Events, outbox: Outbox, following: Following) -> None:
         self._engine = engine
         self._events = events
         self._outbox = outbox
+        self._following = following
 
     def remove(
         self,
@@ -76,7 +81,7 @@ class Archiver:
         """
         from wilk.services.keeping.restoring import Restorer
 
-        restorer = Restorer(self._engine, self._outbox)
+        restorer = Restorer(self._engine, self._outbox, self._following)
         with self._engine.transaction():
             entries = restorer.chosen(ids, kind, record, batch, session)
             moved = restorer.restore(entries)
@@ -104,8 +109,9 @@ class Archiver:
         one = kind(name)
         model = one.model()
         if one.children:
-            parents = model.select(model._meta.primary_key).where(condition)
             for child in one.children:
+                key = model._meta.combined[child.by] if child.by else model._meta.primary_key
+                parents = model.select(key).where(condition)
                 self._walk(child.kind, child.of(parents), reason, interaction, batch, moved, with_parent=True)
         engine = self._engine
         insert = engine.statement("archive.insert", _insert)
@@ -116,7 +122,7 @@ class Archiver:
         for rows in _chunks(engine, model, condition):
             entries = []
             for values in rows:
-                row = dict(zip(columns, values, strict=True))
+                row = {name: _written(value) for name, value in zip(columns, values, strict=True)}
                 data = codec.dumps(row)
                 entries.append(
                     (
@@ -140,6 +146,7 @@ class Archiver:
             engine.execute_many(insert.sql, entries)
             moved[name] = moved.get(name, 0) + len(rows)
         if moved.get(name):
+            self._following.removing(name, condition)
             engine.run(model.delete().where(condition))
         if not with_parent:
             for session, (count, tokens) in gone.items():
@@ -152,10 +159,23 @@ class Archiver:
         )
 
     def drop_derived(self, model: type[Model], condition: Any) -> int:
-        """Delete what can be computed again; return how many rows. Only cache entries are so."""
-        if model is not models.CacheEntry:
+        """Delete what can be computed again; return how many rows. Few tables hold such rows."""
+        if model._meta.table_name not in _DERIVED:
             raise TypeError(f"{model.__name__} is not derived; archive it with remove()")
         return self._engine.run(model.delete().where(condition))
+
+    def drop_retired(self, space: int, most: int) -> int:
+        """Delete at most so many vectors of a retired space, whose records have another model's by now;
+        return how many."""
+        vector, one = models.Vector, models.VectorSpace
+        retired = one.select(one.id).where(one.id == space, one.state == "retired")
+        some = vector.select(vector.pk).where(vector.space.in_(retired)).order_by(vector.pk).limit(most)
+        return self._engine.run(vector.delete().where(vector.pk.in_(some)))
+
+
+def _written(value: Any) -> Any:
+    """A value of a row as JSON can hold it: bytes as base64 (restoring knows by the column)."""
+    return b64encode(value).decode() if isinstance(value, (bytes, memoryview)) else value
 
 
 def _chunks(engine: Engine, model: type[Model], condition: Any) -> Iterator[list[tuple[Any, ...]]]:

@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 class Child(NamedTuple):
     """Rows that go when their parent goes.
 
-    ``of(parents)`` is the condition on them, where ``parents`` is a query of the parents' keys.
-    ``parent(row)`` is the key of the one that a row hangs on, by the row's columns.
+    ``of(parents)`` is the condition on them, where ``parents`` is a query of the parents' keys, which are
+    the field ``by`` (their primary key unless it is named). ``parent(row)`` is the key of the one that a
+    row hangs on, by the row's columns.
     """
 
     kind: str
     of: Callable[[Any], Any]
     parent: Callable[[Mapping[str, Any]], str | None]
+    by: str | None = None
 
 
 class Kind(NamedTuple):
@@ -75,6 +77,16 @@ def _owned(owner: str) -> Child:
     return Child("block", condition, lambda row: row["owner_id"] if row["owner_kind"] == owner else None)
 
 
+def _embedded(kind: str) -> Child:
+    """The vectors that the store's embedder made of the parents, which are of that kind."""
+
+    def condition(parents: Any) -> Any:
+        vector: Any = models.Vector
+        return (vector.kind == kind) & vector.record_id.in_(parents)
+
+    return Child("vector", condition, lambda row: row["record_id"] if row["kind"] == kind else None, "id")
+
+
 def _session_of_block(row: Mapping[str, Any]) -> str | None:
     return row["owner_id"] if row["owner_kind"] == "session" else None
 
@@ -93,13 +105,17 @@ KINDS: dict[str, Kind] = {
             _belonging("message", lambda: models.Message, "session"),
         ),
     ),
-    "message": Kind(lambda: models.Message, session="session_id", serial="pk"),
+    "message": Kind(
+        lambda: models.Message, session="session_id", serial="pk", children=(_embedded("message"),)
+    ),
     "tool_call": Kind(lambda: models.ToolCall, session="session_id", created="started_at"),
     "manifest": Kind(lambda: models.Manifest, session="session_id"),
-    "summary": Kind(lambda: models.Summary, session="session_id"),
-    "pin": Kind(lambda: models.Pin, session="session_id"),
+    "summary": Kind(lambda: models.Summary, session="session_id", children=(_embedded("summary"),)),
+    "pin": Kind(lambda: models.Pin, session="session_id", children=(_embedded("pin"),)),
     "block": Kind(lambda: models.Block, session=_session_of_block),
-    "fact": Kind(lambda: models.Fact, session="session_id", created="recorded_at"),
+    "fact": Kind(
+        lambda: models.Fact, session="session_id", created="recorded_at", children=(_embedded("fact"),)
+    ),
     "user": Kind(
         lambda: models.User,
         children=(
@@ -125,21 +141,22 @@ KINDS: dict[str, Kind] = {
             _belonging("chunk", lambda: models.Chunk, "conversation_id"),
             _belonging("chunk_info", lambda: models.ChunkInfo, "conversation_id"),
             _belonging("memory", lambda: models.Memory, "conversation_id"),
+            _embedded("document"),
         ),
     ),
     "raw_message": Kind(lambda: models.RawMessage, key=("conversation_id", "position"), serial="pk"),
     "chunk": Kind(lambda: models.Chunk),
     "chunk_info": Kind(lambda: models.ChunkInfo, key=("conversation_id",)),
-    "memory": Kind(lambda: models.Memory, session="session_id", serial="pk"),
+    "memory": Kind(lambda: models.Memory, session="session_id", serial="pk", children=(_embedded("memory"),)),
     "reasoning_chain": Kind(lambda: models.ReasoningChain, session="session_id", serial="pk"),
     "system_state": Kind(lambda: models.SystemState, key=("key",), created="updated_at"),
     "interaction": Kind(
         lambda: models.Interaction,
         session="session_id",
-        children=(_belonging("action", lambda: models.Action, "interaction"),),
+        children=(_belonging("action", lambda: models.Action, "interaction"), _embedded("interaction")),
     ),
     "action": Kind(lambda: models.Action, key=("interaction", "position"), serial="pk"),
-    "pattern": Kind(lambda: models.Pattern, created="updated_at"),
+    "pattern": Kind(lambda: models.Pattern, created="updated_at", children=(_embedded("pattern"),)),
     "feedback": Kind(lambda: models.Feedback),
     "preference": Kind(lambda: models.Preference, created="updated_at"),
     "world_model": Kind(
@@ -149,6 +166,8 @@ KINDS: dict[str, Kind] = {
         children=(_belonging("world_model_snapshot", lambda: models.WorldModelSnapshot, "world_model"),),
     ),
     "world_model_snapshot": Kind(lambda: models.WorldModelSnapshot, serial="pk"),
+    "vector": Kind(lambda: models.Vector, key=("space", "record_id", "part"), serial="pk"),
+    "installation": Kind(lambda: models.Installation, created="updated_at"),
 }
 
 

@@ -17,6 +17,8 @@ from wilk.models.statements import param
 from wilk.services.keeping.archiver import COMPACTED
 from wilk.services.keeping.kinds import KINDS, kind
 from wilk.services.keeping.outbox import Outbox
+from wilk.services.search.following import Following
+from wilk.services.search.returning import Returning
 
 _CHUNK = 500
 
@@ -37,9 +39,10 @@ class Entry(NamedTuple):
 class Restorer:
     """Takes rows of one store out of its archive again. Runs inside a transaction of its caller."""
 
-    def __init__(self, engine: Engine, outbox: Outbox) -> None:
+    def __init__(self, engine: Engine, outbox: Outbox, following: Following) -> None:
         self._engine = engine
         self._outbox = outbox
+        self._following = following
 
     # -- which entries --------------------------------------------------------------------
 
@@ -122,10 +125,13 @@ class Restorer:
         renumbered: list[tuple[str, dict[str, Any]]] = []
         uncounted: set[str] = set()
         gone: dict[str, list[int]] = {}  # by session: messages and tokens that come back to it
+        returning = Returning(self._engine, self._following)
         for name, run in groupby(entries, lambda one: one.kind):
             for chunk in _chunks(list(run)):
                 ordered = chunk[::-1]
                 rows = self._rows(ordered)
+                if name == "vector":
+                    ordered, rows = returning.vectors(ordered, rows)
                 self._check(name, ordered, rows)
                 kept, others = self._by_serial(name, rows)
                 self._insert(name, kept)
@@ -134,10 +140,13 @@ class Restorer:
                     _count(gone, ordered, rows)
                 elif name == "session":  # schema 1 did not count tokens
                     uncounted.update(row["id"] for row in rows if "token_count" not in row)
-                moved[name] = moved.get(name, 0) + len(rows)
+                if rows:
+                    moved[name] = moved.get(name, 0) + len(rows)
                 self._note([one.pk for one in ordered])
+                returning.add(name, rows)
         for name, some in groupby(renumbered, lambda pair: pair[0]):
             self._insert(name, [row for _, row in some], numbered=False)
+        returning.finish()
         self._recount(entries, gone, uncounted)
         return moved
 

@@ -16,6 +16,8 @@ _KEPT = {
     "group": "people stay until they are removed by name",
     "membership": "people stay until they are removed by name",
     "summary": "summaries stand for messages; they go with their session",
+    "vector": "vectors go with their record, or by name",
+    "installation": "what is installed stays until it is removed by name",
 }
 _KEYS = ("age", "count", "bytes", "per", "saved")
 

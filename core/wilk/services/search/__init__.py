@@ -1,0 +1,1 @@
+"""What finds things: passages of text, vectors, and the search over both."""

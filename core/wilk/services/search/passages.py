@@ -1,0 +1,116 @@
+"""Which text of which records is searched, and how a long text is parted.
+
+Messages are searched where they lie; every other kind has its text copied into passages, because it
+is a part of JSON, or of several columns, or too long to be one hit.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from wilk import codec, models
+from wilk.records.connectome import Document, Memory
+from wilk.records.learning import Interaction, Pattern
+from wilk.records.memory import Fact, Pin, Summary
+
+if TYPE_CHECKING:
+    from wilk.models.base import Model
+
+VERSION = 1
+"""Of the rules below; when they change, passages are made anew."""
+
+LONGEST = 1500
+"""Characters of one passage, and of the piece of a message that one vector stands for."""
+
+MOST = 400
+"""Passages of one record; what goes beyond them is not searched."""
+
+_LONGEST_WORD = 512  # what has no space for this long is no text: base64, a minified file
+
+
+class Source(NamedTuple):
+    """One kind of records that is searched by its passages: ``text`` gives what is searched of one."""
+
+    model: Callable[[], type[Model]]
+    record: Any
+    text: Callable[[Any], str]
+
+    def scope(self, record: Any) -> tuple[str | None, str | None]:
+        """The session and the user that a record belongs to."""
+        return getattr(record, "session_id", None), getattr(record, "user_id", None)
+
+
+SOURCES: dict[str, Source] = {
+    "memory": Source(lambda: models.Memory, Memory, lambda one: one.content or _joined(one.data)),
+    "pin": Source(lambda: models.Pin, Pin, lambda one: one.content),
+    "document": Source(
+        lambda: models.Document,
+        Document,
+        lambda one: "\n\n".join(filter(None, [one.title, _joined(one.data)])),
+    ),
+    "summary": Source(lambda: models.Summary, Summary, lambda one: one.text),
+    # What is not believed any more is not found.
+    "fact": Source(
+        lambda: models.Fact,
+        Fact,
+        lambda one: "" if one.retracted_at else f"{one.subject} {one.predicate} {_joined(one.object)}",
+    ),
+    "interaction": Source(lambda: models.Interaction, Interaction, lambda one: one.user_query),
+    "pattern": Source(
+        lambda: models.Pattern,
+        Pattern,
+        lambda one: "\n".join(filter(None, [one.name, one.description, _joined(one.sequence)])),
+    ),
+}
+KINDS = ("message", *SOURCES)
+"""The kinds that can be searched."""
+
+
+def passages(text: str) -> list[str]:
+    """Part a text into pieces of at most ``LONGEST`` characters: at paragraphs, else sentences, else spaces."""
+    clean = codec.storable_text(text)[0]
+    pieces: list[str] = []
+    start, end = 0, len(clean)
+    while start < end and len(pieces) < MOST:
+        stop = min(start + LONGEST, end)
+        if stop < end:
+            stop = _break(clean, start, stop)
+        piece = clean[start:stop].strip()
+        if piece:
+            pieces.append(piece)
+        start = stop
+    return pieces
+
+
+def _break(text: str, start: int, stop: int) -> int:
+    """The best place to part a text in the latter half of a piece."""
+    least = start + (stop - start) // 2
+    for mark in ("\n\n", "\n", ". ", "! ", "? ", "。", " "):
+        found = text.rfind(mark, least, stop)
+        if found >= 0:
+            return found + len(mark)
+    return stop
+
+
+def _joined(value: Any) -> str:
+    return "\n".join(_texts(value))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """What a person would read in a JSON value, in its order. Goes down without recursion: documents nest."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            if one.strip() and (len(one) <= _LONGEST_WORD or not re.search(rf"\S{{{_LONGEST_WORD}}}", one)):
+                yield one
+        elif isinstance(one, bool) or one is None:
+            continue
+        elif isinstance(one, (int, float)):
+            yield str(one)
+        elif isinstance(one, dict):
+            waiting.extend(reversed(one.values()))
+        elif isinstance(one, (list, tuple)):
+            waiting.extend(reversed(one))
