@@ -29,14 +29,14 @@ def locked(file: Path, timeout: float) -> Iterator[None]:
         raise BackendError(f"{error.filename or file} cannot be written: {error.strerror}") from error
     try:
         until = time.monotonic() + timeout
-        while not _taken(handle):
+        while not taken(handle):
             if time.monotonic() > until:
                 raise Busy(f"another process held {file} for over {timeout:g} s; try again")
             time.sleep(_PAUSE)
         try:
             yield
         finally:
-            _let_go(handle)
+            let_go(handle)
     finally:
         os.close(handle)
 
@@ -44,26 +44,26 @@ def locked(file: Path, timeout: float) -> Iterator[None]:
 if sys.platform == "win32":
     import msvcrt
 
-    def _taken(handle: int) -> bool:
+    def taken(handle: int) -> bool:
         try:
             msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
         except OSError:
             return False
         return True
 
-    def _let_go(handle: int) -> None:
+    def let_go(handle: int) -> None:
         os.lseek(handle, 0, os.SEEK_SET)
         msvcrt.locking(handle, msvcrt.LK_UNLCK, 1)
 
 else:
     import fcntl
 
-    def _taken(handle: int) -> bool:
+    def taken(handle: int) -> bool:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         return True
 
-    def _let_go(handle: int) -> None:
+    def let_go(handle: int) -> None:
         fcntl.flock(handle, fcntl.LOCK_UN)

@@ -1,0 +1,146 @@
+"""The caches of a store: each is opened when it is first asked for, and all are swept by and by."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wilk.caches.policy import policy
+from wilk.errors import BackendError, Closed, Invalid, WilkError
+from wilk.files import check_id
+from wilk.records.cache import CacheStatistics
+
+if TYPE_CHECKING:
+    from wilk.caches.cache import Cache
+    from wilk.clock import Clock
+    from wilk.contracts import CachePolicy, CacheStorage, CacheTier
+    from wilk.settings import Settings
+    from wilk.worker import Worker
+
+logger = logging.getLogger("wilk.caches")
+
+SWEEP = 60.0
+"""Seconds between two sweeps."""
+
+
+class Caches:
+    """The caches by namespace. ``folder`` is None for a store without one, or that is read only: its caches
+    lie in memory alone."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        tier: Callable[[str], CacheTier],
+        folder: Path | None,
+        clock: Clock,
+        worker: Worker,
+    ) -> None:
+        self._settings = settings
+        self._tier = tier
+        self._folder = None if folder is None else folder / "cache"
+        self._clock = clock
+        self._worker = worker
+        self._lock = threading.Lock()
+        self._open: dict[str, Cache] = {}
+        self._told = False
+        self._closed = False
+
+    def get(self, namespace: str) -> Cache:
+        """The cache of a namespace; raises Invalid for no name, and SettingsError for a bad policy."""
+        found = self._open.get(namespace) if isinstance(namespace, str) else None
+        if found is not None:
+            return found
+        chosen = self._policy(namespace)
+        from wilk.caches.cache import Cache
+
+        with self._lock:
+            if self._closed:
+                raise Closed("the store has been closed; open it again with wilk.open_store")
+            if namespace not in self._open:
+                storage = self._storage(namespace, chosen)
+                self._open[namespace] = Cache(namespace, chosen, storage, self._clock, self._worker.submit)
+                if len(self._open) == 1:
+                    self._worker.repeat("sweep of the caches", SWEEP, self.sweep)
+            return self._open[namespace]
+
+    def check(self, namespace: str) -> None:
+        """Raise what :meth:`get` would about a name or its policy, without opening anything."""
+        self._policy(namespace)
+
+    def namespaces(self) -> list[str]:
+        """The namespaces that hold something, or are open."""
+        tier = self._tier(self._settings.cache_tier)
+        return sorted({*self._open, *filter(_is_name, tier.namespaces(self._settings, self._folder))})
+
+    def statistics(self, namespace: str | None = None) -> list[CacheStatistics]:
+        """How each cache fares, or one. Those that nobody has opened are looked at from outside."""
+        chosen = self.namespaces() if namespace is None else [namespace]
+        return [self._statistics(name) for name in chosen]
+
+    def clear(
+        self, namespace: str | None = None, *, prefix: str | None = None, tag: str | None = None
+    ) -> int:
+        """Remove what is in all caches, or in one; return how much."""
+        chosen = self.namespaces() if namespace is None else [namespace]
+        return sum(self.get(name).clear(prefix=prefix, tag=tag) for name in chosen)
+
+    def sweep(self) -> int:
+        """Remove what has expired, also from namespaces that nobody has opened; return how much."""
+        removed = 0
+        for namespace in self.namespaces():
+            try:
+                if namespace in self._open:
+                    removed += self._open[namespace].sweep()
+                elif (storage := self._storage(namespace, self._policy(namespace))) is not None:
+                    with closing(storage):
+                        removed += storage.sweep(self._clock.now())
+            except WilkError as error:
+                logger.warning("cache %s is not swept: %s", namespace, error)
+        return removed
+
+    def close(self) -> None:
+        """Close what is open."""
+        with self._lock:
+            self._closed = True
+            for cache in self._open.values():
+                cache._close()
+
+    def _policy(self, namespace: str) -> CachePolicy:
+        return policy(check_id(str(namespace), "cache"), self._settings.caches)
+
+    def _storage(self, namespace: str, chosen: CachePolicy) -> CacheStorage | None:
+        """The tier below memory; None where there is none, or it cannot be opened."""
+        if not chosen.persistent:
+            return None
+        try:
+            return self._tier(self._settings.cache_tier).open(self._settings, self._folder, namespace, chosen)
+        except (BackendError, OSError) as error:
+            if not self._told:
+                self._told = True
+                logger.warning("caches lie in memory alone: %s", error)
+            return None
+
+    def _statistics(self, namespace: str) -> CacheStatistics:
+        if namespace in self._open:
+            return self._open[namespace].statistics()
+        chosen = self._policy(namespace)
+        storage = self._storage(namespace, chosen)
+        found = dict.fromkeys(("entries", "bytes", "evictions", "hits", "misses"), 0)
+        if storage is not None:
+            with closing(storage):
+                found.update(storage.statistics())
+        return CacheStatistics(
+            namespace, max_bytes=chosen.max_bytes, memory_entries=0, memory_bytes=0, memory_hits=0, **found
+        )
+
+
+def _is_name(name: str) -> bool:
+    """Whether a file is a cache's by its name; others have nothing to say here."""
+    try:
+        return bool(check_id(name, "cache"))
+    except Invalid:
+        return False
