@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from wilk import codec, models
 from wilk.engine import Engine
 from wilk.errors import Conflict, Invalid
 from wilk.models.statements import param
 
+if TYPE_CHECKING:
+    from wilk.services.keeping.archiver import Archiver
+
 DISTANCES = ("cosine", "dot", "euclidean")
 MOST_DIMENSIONS = 65_536
 _DEEPEST = 8
+_LONGEST = 400
+_CHUNK = 500
+_SIZES = (1, 16, 64, 256, 1024)
+_T = TypeVar("_T")
 
 
 class Space(NamedTuple):
@@ -28,7 +36,7 @@ class Space(NamedTuple):
     state: str
     token: str
     last_number: int
-    count: int
+    count: int  # type: ignore[assignment]  # nobody counts the values of a record
     cursor: str | None
     created_at: int
     updated_at: int
@@ -67,7 +75,7 @@ def make(
     kind: str | None = None,
     embedder: str | None = None,
 ) -> Space:
-    """Make a space. Raises Invalid for a dimension that cannot be, and Conflict when there is an active one."""
+    """Make a space. Raises Invalid for a dimension that cannot be, and Conflict if there is an active one."""
     if not 1 <= dimension <= MOST_DIMENSIONS:
         raise Invalid(f"dimension {dimension}: 1 to {MOST_DIMENSIONS} values are wanted")
     now = engine.clock.now()
@@ -101,14 +109,19 @@ def advance(engine: Engine, space: int, n: int) -> int:
     return int(rows[0][0])
 
 
-def write(engine: Engine, space: Space, entries: Sequence[Entry]) -> int:
+def write(
+    engine: Engine, archiver: Archiver, space: Space, entries: Sequence[Entry], *, now: int | None = None
+) -> int:
     """Write vectors into a space, in the caller's transaction; return the last number given.
 
-    A vector of the same record and part is replaced: it gets a new number, so that indexes see it.
+    A vector of the same record and part is replaced: it gets a new number, so that indexes see it. Of
+    several for one record and part the last one counts.
     """
-    there = _numbers(engine, space.id, [one.record_id for one in entries])
-    last = advance(engine, space.id, len(entries))
-    now = engine.clock.now()
+    entries = list({(one.record_id, one.part): one for one in entries}.values())
+    last = advance(engine, space.id, len(entries))  # first: it keeps other writers of the space out
+    fresh = last == len(entries)
+    there = {} if fresh else _numbers(engine, space.id, [one.record_id for one in entries])
+    now = engine.clock.now() if now is None else now
     rows, replaced, tagged = [], [], []
     for number, one in enumerate(entries, last - len(entries) + 1):
         if (earlier := there.get((one.record_id, one.part))) is not None:
@@ -123,6 +136,10 @@ def write(engine: Engine, space: Space, entries: Sequence[Entry]) -> int:
     engine.insert_many(statement, rows)
     if replaced:
         engine.execute(engine.statement("vector_spaces.recount", _recount).sql, (len(replaced), space.id))
+        one_tag: Any = models.VectorTag
+        for start in range(0, len(replaced), _CHUNK):
+            some = one_tag.number.in_(replaced[start : start + _CHUNK])
+            archiver.drop_derived(models.VectorTag, (one_tag.space_id == space.id) & some)
     tag(engine, space.id, tagged)
     return last
 
@@ -130,7 +147,7 @@ def write(engine: Engine, space: Space, entries: Sequence[Entry]) -> int:
 def tag(engine: Engine, space: int, tagged: Iterable[tuple[int, Mapping[str, Any]]]) -> None:
     """Write the values of vectors' metadata by which they can be filtered."""
     rows = [
-        (space, number, key, text, real) for number, metadata in tagged for key, text, real in _tags(metadata)
+        (space, number, key, text, real) for number, metadata in tagged for key, text, real in tags(metadata)
     ]
     if rows:
         engine.insert_many(engine.statement("vector_tags.insert", _tag), rows)
@@ -142,6 +159,8 @@ def tag_of(value: Any) -> tuple[str, float | None]:
     Raises Invalid for what is no text, number, boolean or null. 1 and 1.0 are one value.
     """
     if isinstance(value, str):
+        if len(value) > _LONGEST:  # not every engine can keep it in an index
+            value = f"{value[:_LONGEST]}…{codec.text_hash(codec.dumps(value))}"
         return codec.dumps(value), None
     if isinstance(value, bool) or value is None:
         return codec.dumps(value), None
@@ -155,7 +174,7 @@ def tag_of(value: Any) -> tuple[str, float | None]:
     raise Invalid(f"{value!r}: a text, a number, true, false or null is wanted")
 
 
-def _tags(metadata: Mapping[str, Any]) -> Iterator[tuple[str, str, float | None]]:
+def tags(metadata: Mapping[str, Any]) -> Iterator[tuple[str, str, float | None]]:
     """Every single value of metadata under its dotted key; each item of a list counts."""
     waiting: list[tuple[str, Any, int]] = [(str(key), value, 1) for key, value in metadata.items()]
     while waiting:
@@ -169,16 +188,30 @@ def _tags(metadata: Mapping[str, Any]) -> Iterator[tuple[str, str, float | None]
             yield (key, *tag_of(value))
 
 
+def parts(values: Sequence[_T]) -> Iterator[list[_T]]:
+    """Values in parts of few sizes, so that few statements do for any number; the last one fills up."""
+    for start in range(0, len(values), _SIZES[-1]):
+        some = list(values[start : start + _SIZES[-1]])
+        size = next(size for size in _SIZES if size >= len(some))
+        yield some + some[-1:] * (size - len(some))
+
+
 def _numbers(engine: Engine, space: int, ids: Sequence[str]) -> dict[tuple[str, int], int]:
     """The numbers of what a space holds of records, by record and part."""
     found: dict[tuple[str, int], int] = {}
-    vector: Any = models.Vector
-    for start in range(0, len(ids), 500):
-        query = vector.select(vector.record_id, vector.part, vector.number).where(
-            vector.space == space, vector.record_id.in_(list(ids[start : start + 500]))
-        )
-        found.update({(id, part): number for id, part, number in engine.select(query)})
+    for some in parts(ids):
+        size = len(some)
+        rows = engine.fetch(f"vectors.numbers.{size}", partial(_numbers_of, size), (space, *some))
+        found.update({(id, part): number for id, part, number in rows})
     return found
+
+
+def _numbers_of(size: int) -> Any:
+    one: Any = models.Vector
+    ids = [param("record_id") for _ in range(size)]
+    return one.select(one.record_id, one.part, one.number).where(
+        one.space == param("space"), one.record_id.in_(ids)
+    )
 
 
 def _fields() -> list[Any]:
