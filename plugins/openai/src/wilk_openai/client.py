@@ -5,7 +5,6 @@ Keys come from the environment at the moment of the request. They are in no erro
 
 from __future__ import annotations
 
-import email.utils
 import json
 import os
 import random
@@ -14,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from wilk import BackendError
+from wilk_openai.limits import Allowance, retry_after
 
 if TYPE_CHECKING:
     import httpx
@@ -29,52 +29,74 @@ _SHOWN = 300
 
 
 class EndpointError(BackendError):
-    """The endpoint gave no answer that can be used; the text says why, without the key."""
+    """The endpoint gave no answer that can be used; the text says why, without the key.
+
+    ``status`` is that of the last answer, None when there was none.
+    """
+
+    def __init__(self, text: str, status: int | None = None) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 class _Failed(Exception):
     """One attempt failed; ``wait`` is what the endpoint asks for in seconds, ``again`` if it may help."""
 
-    def __init__(self, text: str, *, again: bool, wait: float | None = None) -> None:
+    def __init__(
+        self, text: str, *, again: bool, wait: float | None = None, status: int | None = None
+    ) -> None:
         super().__init__(text)
         self.again = again
         self.wait = wait
+        self.status = status
 
 
 class Client:
-    """Requests to one endpoint. Use it as a context manager, or close it."""
+    """Requests to one endpoint. Use it as a context manager, or close it. Several threads may use it.
 
-    def __init__(self, options: Options, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    ``largest`` is how many bytes of an answer are read.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        *,
+        largest: int = 0,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         import httpx
 
         self._options = options
+        self._largest = largest
         self._sleep = sleep
+        self._allowance = Allowance()
         self._http = httpx.Client(timeout=options.timeout, follow_redirects=False)
 
-    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+    def post(self, path: str, body: Mapping[str, Any], *, within: float | None = None) -> Any:
         """Send JSON to ``path`` below the endpoint's URL, and return the JSON that it answers.
 
         Tries again after what passes by (429, 5xx, a broken connection, a time limit), as long as the
-        endpoint says in ``Retry-After`` or twice as long each time. Raises EndpointError.
+        endpoint says in ``Retry-After`` or twice as long each time. Waits before it asks when an earlier
+        answer told that nothing is left of a rate limit. ``within`` is seconds for all of it.
+        Raises EndpointError.
         """
         options = self._options
+        end = time.monotonic() + within if within is not None else float("inf")
         attempt = 0
         while True:
+            if (wait := self._allowance.wait()) > 0:
+                self._pause(wait, end, "the rate limit is used up", None)
             try:
-                return self._attempt(path, body)
+                return self._attempt(path, body, min(options.timeout, end - time.monotonic()))
             except _Failed as failure:
                 wait = _FIRST_WAIT * 2**attempt * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
                 if failure.wait is not None:
                     wait = failure.wait
-                if not failure.again or attempt >= options.retries:
+                told = self.without_key(str(failure))
+                if not failure.again or attempt >= options.retries or time.monotonic() >= end:
                     tries = f" ({attempt + 1} attempts)" if attempt else ""
-                    raise EndpointError(f"{self.without_key(str(failure))}{tries}") from None
-                if wait > options.timeout:
-                    raise EndpointError(
-                        f"{self.without_key(str(failure))}; it asks to wait for {wait:g} s, longer than the "
-                        f"time limit of {options.timeout:g} s"
-                    ) from None
-                self._sleep(wait)
+                    raise EndpointError(f"{told}{tries}", failure.status) from None
+                self._pause(wait, end, told, failure.status)
                 attempt += 1
 
     def close(self) -> None:
@@ -87,11 +109,20 @@ class Client:
     def __exit__(self, *failure: object) -> None:
         self.close()
 
-    def _attempt(self, path: str, body: Mapping[str, Any]) -> Any:
+    def _pause(self, wait: float, end: float, told: str, status: int | None) -> None:
+        """Wait, unless that takes longer than the time limit, or than there is left."""
+        limit = min(self._options.timeout, max(0.0, end - time.monotonic()))
+        if wait > limit:
+            raise EndpointError(
+                f"{told}; it asks to wait for {wait:g} s, longer than the time limit of {limit:g} s", status
+            ) from None
+        self._sleep(wait)
+
+    def _attempt(self, path: str, body: Mapping[str, Any], timeout: float) -> Any:
         import httpx
 
         url = f"{self._options.url.rstrip('/')}/{path.lstrip('/')}"
-        end = time.monotonic() + self._options.timeout
+        end = time.monotonic() + timeout
         key = self._key()
         if not (key.isascii() and key.isprintable()):
             # The libraries below log a header that they refuse.
@@ -99,12 +130,13 @@ class Client:
             raise _Failed(told, again=False)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         try:
-            with self._http.stream("POST", url, json=body, headers=headers) as response:
-                data = _read(response, end)
-        except httpx.TimeoutException:
-            raise self._too_slow(url) from None
-        except _TooSlow:
-            raise self._too_slow(url) from None
+            with self._http.stream(
+                "POST", url, json=body, headers=headers, timeout=max(0.001, timeout)
+            ) as response:
+                self._allowance.heed(response.headers)
+                data = _read(response, end, max(LARGEST_ANSWER, self._largest))
+        except (httpx.TimeoutException, _TooSlow):
+            raise _Failed(f"{url} gave no answer within {timeout:g} s", again=True) from None
         except (httpx.LocalProtocolError, httpx.InvalidURL, ValueError) as error:
             # The text of these may show a header.
             raise _Failed(
@@ -117,7 +149,8 @@ class Client:
             raise _Failed(
                 f"{url} answers {response.status_code}{self._hint(response.status_code)}: {_said(data)}",
                 again=response.status_code in _AGAIN,
-                wait=_retry_after(response.headers.get("retry-after")),
+                wait=retry_after(response.headers.get("retry-after")),
+                status=response.status_code,
             )
         try:
             return json.loads(data)
@@ -131,10 +164,9 @@ class Client:
         if status not in (401, 403):
             return ""
         variable = self._options.key_variable
+        if not variable:
+            return " (no variable is set to have its key)"
         return f" (the key in {variable} is refused)" if self._key() else f" ({variable} is not set)"
-
-    def _too_slow(self, url: str) -> _Failed:
-        return _Failed(f"{url} gave no answer within {self._options.timeout:g} s", again=True)
 
     def without_key(self, text: str) -> str:
         """A text without the key, which an endpoint may repeat in what it answers."""
@@ -146,14 +178,14 @@ class _TooSlow(Exception):
     """An answer comes, but not in time."""
 
 
-def _read(response: httpx.Response, end: float) -> bytes:
+def _read(response: httpx.Response, end: float, largest: int) -> bytes:
     """Read an answer up to its limits: each piece may be in time, and the whole too late."""
     pieces, size = [], 0
     for piece in response.iter_bytes():
         pieces.append(piece)
         size += len(piece)
-        if size > LARGEST_ANSWER:
-            raise _Failed(f"{response.url} answers more than {LARGEST_ANSWER} bytes", again=False)
+        if size > largest:
+            raise _Failed(f"{response.url} answers more than {largest} bytes", again=False)
         if time.monotonic() > end:
             raise _TooSlow
     return b"".join(pieces)
@@ -163,15 +195,3 @@ def _said(data: bytes) -> str:
     """The beginning of an answer in one line, for an error."""
     text = " ".join(data[: 4 * _SHOWN].decode("utf-8", "replace").split())
     return text[:_SHOWN] + ("…" if len(text) > _SHOWN else "") or "nothing"
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Seconds to wait, from a number or a date (RFC 9110 section 10.2.3)."""
-    if value is None:
-        return None
-    if value.strip().isdecimal():
-        return float(value)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, OverflowError, OSError):
-        return None

@@ -18,6 +18,20 @@ PROMPT = (
 )
 """What the model is told, unless ``prompt`` says otherwise."""
 
+_LONGEST_PREFIX = 500
+_NEVER_EMPTY = frozenset({"url", "key_variable", "prompt"})
+_TEXTS = (
+    "model",
+    "url",
+    "key_variable",
+    "prompt",
+    "embedding_model",
+    "query_prefix",
+    "passage_prefix",
+    "embedding_url",
+    "embedding_key_variable",
+)
+
 
 @dataclass(frozen=True)
 class Options:
@@ -25,7 +39,11 @@ class Options:
 
     ``timeout`` is seconds for each wait of an attempt and for its whole answer, ``retries`` how many
     follow the first, ``max_input_tokens`` how much of a conversation is sent. ``body`` goes into the
-    request as it is, for parameters that only some models take.
+    request for a summary as it is, for parameters that only some models take.
+
+    For vectors: ``embedding_url`` and ``embedding_key_variable`` where they are not those of summaries,
+    ``embedding_batch`` texts and ``embedding_characters`` of them go into one request, ``embedding_longest``
+    characters of a text are sent, and the vector of a query has to be there within ``query_timeout`` seconds.
     """
 
     model: str = ""
@@ -36,6 +54,16 @@ class Options:
     max_input_tokens: int = 24_000
     prompt: str = PROMPT
     body: Mapping[str, Any] = field(default_factory=dict)
+    embedding_model: str = ""
+    dimensions: int | None = None
+    query_prefix: str = ""
+    passage_prefix: str = ""
+    embedding_url: str = ""
+    embedding_key_variable: str = ""
+    embedding_batch: int = 64
+    embedding_characters: int = 200_000
+    embedding_longest: int = 8_000
+    query_timeout: float = 5.0
 
 
 def options_of(section: Any) -> Options:
@@ -47,11 +75,22 @@ def options_of(section: Any) -> Options:
         if name not in known:
             raise SettingsError(f"plugins.openai: there is no {name!r}; known: {', '.join(known)}")
     options = Options(**{name: value for name, value in section.items() if value is not None})
-    for name in ("model", "url", "key_variable", "prompt"):
+    for name in _TEXTS:
         value = getattr(options, name)
-        if not isinstance(value, str) or (not value.strip() and name != "model"):
+        if not isinstance(value, str) or (not value.strip() and name in _NEVER_EMPTY):
             raise SettingsError(f"plugins.openai.{name}: {value!r} is not a text")
-    _check_url(options.url)
+    _check_url("url", options.url)
+    if options.embedding_url:
+        _check_url("embedding_url", options.embedding_url)
+    for name in ("query_prefix", "passage_prefix"):
+        if len(getattr(options, name)) > _LONGEST_PREFIX:
+            raise SettingsError(f"plugins.openai.{name}: it is longer than {_LONGEST_PREFIX} characters")
+    if options.dimensions is not None:
+        _check_number("dimensions", options.dimensions, 1, 65_536, whole=True)
+    _check_number("embedding_batch", options.embedding_batch, 1, 2048, whole=True)
+    _check_number("embedding_characters", options.embedding_characters, 100, 10_000_000, whole=True)
+    _check_number("embedding_longest", options.embedding_longest, 100, 1_000_000, whole=True)
+    _check_number("query_timeout", options.query_timeout, 0.01, 600)
     _check_number("timeout", options.timeout, 0.01, 600)
     _check_number("retries", options.retries, 0, 10, whole=True)
     _check_number("max_input_tokens", options.max_input_tokens, 100, 10_000_000, whole=True)
@@ -60,17 +99,17 @@ def options_of(section: Any) -> Options:
     return options
 
 
-def _check_url(url: str) -> None:
+def _check_url(name: str, url: str) -> None:
     try:
         parts = urlsplit(url)
         sound = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
-        raise SettingsError("plugins.openai.url: it is not the URL of an HTTP endpoint") from None
+        raise SettingsError(f"plugins.openai.{name}: it is not the URL of an HTTP endpoint") from None
     if parts.username is not None or parts.password is not None or parts.query:
         # Neither is shown here: it may be a key.
-        raise SettingsError("plugins.openai.url: a key belongs into the variable that key_variable names")
+        raise SettingsError(f"plugins.openai.{name}: a key belongs into the variable that key_variable names")
     if not sound:
-        raise SettingsError(f"plugins.openai.url: {url!r} is not like https://api.openai.com/v1")
+        raise SettingsError(f"plugins.openai.{name}: {url!r} is not like https://api.openai.com/v1")
 
 
 def _check_number(name: str, value: Any, least: float, most: float, *, whole: bool = False) -> None:
