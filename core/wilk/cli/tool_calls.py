@@ -19,6 +19,7 @@ def commands() -> dict[str, Verb]:
     return {
         "list": Verb(_list, "list tool calls, the latest first", _list_arguments),
         "show": Verb(_show, "show a tool call with its arguments and result", _show_arguments),
+        "result": Verb(_result, "give the whole result of a tool call, however large", _show_arguments),
     }
 
 
@@ -60,9 +61,19 @@ def _list(context: Context) -> None:
     out.table(["ID", "TOOL", "STATUS", "STARTED", "TOOK", "ARGUMENTS", "RESULT"], rows, right=[4], whole=[0])
 
 
+def _result(context: Context) -> None:
+    result = context.store.tool_calls.result(context.arguments.id)
+    if isinstance(result, str) and not context.out.json:
+        context.out.raw(result if result.endswith("\n") else f"{result}\n")
+    else:
+        context.out.document(result)
+
+
 def _show(context: Context) -> None:
     call = context.store.tool_calls.get(context.arguments.id)
     if context.out.json:
         context.out.document(call)
     else:
         context.out.fields(call._asdict().items())
+        if call.result_hash is not None:
+            context.out.note(f"this is the beginning; `wilk tool-calls result {call.id}` gives the whole")

@@ -1,13 +1,16 @@
-"""Tool calls: what was called with which arguments, what came of it, and how long it took."""
+"""Tool calls: what was called with which arguments, what came of it, and how long it took.
+
+A large result lies apart, once by the hash of its JSON, with its beginning in the row.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from wilk import clock, models
+from wilk import clock, codec, models
 from wilk.engine import Engine
-from wilk.errors import Conflict, Invalid, NotFound
+from wilk.errors import BackendError, Conflict, Invalid, NotFound
 from wilk.events import Events
 from wilk.models.statements import param
 from wilk.records.conversation import ToolCall
@@ -15,15 +18,19 @@ from wilk.records.decoding import decoder
 from wilk.services.checks import limit as limits
 
 STATUSES = ("running", "ok", "error")
+PREVIEW = 1000
+"""Characters of a large result that stay in its row."""
+
 _decoded = decoder(ToolCall)
 
 
 class ToolCalls:
-    """The log of tool calls of a store."""
+    """The log of tool calls of a store. Results above ``longest`` bytes of JSON lie apart."""
 
-    def __init__(self, engine: Engine, events: Events) -> None:
+    def __init__(self, engine: Engine, events: Events, longest: int) -> None:
         self._engine = engine
         self._events = events
+        self._longest = longest
 
     def start(
         self,
@@ -72,14 +79,22 @@ class ToolCalls:
             return call
 
     def finish(self, id: str, *, result: Any = None, error: str | None = None) -> ToolCall:
-        """Note what a running call gave, or the error that it ended in. Raises Conflict if it has ended."""
+        """Note what a running call gave, or the error that it ended in.
+
+        Of a result above the setting ``tool_output_bytes`` the record holds the beginning, and
+        :meth:`result` gives the whole. Raises NotFound, and Conflict if the call has ended.
+        """
         with self._engine.transaction():
             call = self.get(id)
             if call.status != "running":
                 raise Conflict(f"tool call {id!r} has ended already ({call.status})")
-            now = clock.to_datetime(self._engine.clock.now())
+            moment = self._engine.clock.now()
+            now = clock.to_datetime(moment)
+            kept, hash, size = self._kept(result, moment)
             call = call._replace(
-                result=result,
+                result=kept,
+                result_hash=hash,
+                result_size=size,
                 error=error,
                 status="ok" if error is None else "error",
                 duration=max(0.0, (now - call.started_at).total_seconds()),  # a clock may go back
@@ -105,6 +120,23 @@ class ToolCalls:
         row = self._engine.row(models.ToolCall.select(*_fields()).where(models.ToolCall.id == id))
         return None if row is None else ToolCall(*row)
 
+    def result(self, id: str) -> Any:
+        """Return the whole result of a call; None while it runs.
+
+        Raises NotFound, and BackendError for a result that is missing or damaged.
+        """
+        call = self.get(id)
+        if call.result_hash is None:
+            return call.result
+        blob = models.Blob
+        row = self._engine.row(blob.select(blob.data).where(blob.hash == call.result_hash))
+        if row is None or codec.text_hash(row[0]) != call.result_hash:
+            raise BackendError(
+                f"the result of tool call {id!r} is {'missing' if row is None else 'damaged'}; "
+                "its beginning is in the record"
+            )
+        return codec.loads(row[0])
+
     def list(
         self,
         session_id: str | None = None,
@@ -128,6 +160,20 @@ class ToolCalls:
                 raise Invalid(f"status {status!r}: one of {', '.join(STATUSES)} is wanted")
             query = query.where(models.ToolCall.status == status)
         return [ToolCall(*row) for row in self._engine.rows(query.limit(limits(limit)))]
+
+    def _kept(self, result: Any, now: int) -> tuple[Any, str | None, int | None]:
+        """What stays in the row of a result; with hash and size, if the whole went aside."""
+        text = codec.dumps(result)
+        if result is None or len(text) * 4 <= self._longest:
+            return result, None, None
+        data = text.encode()
+        if len(data) <= self._longest:
+            return result, None, None
+        hash = codec.text_hash(text)
+        row = {"hash": hash, "data": text, "size": len(data), "created_at": clock.to_datetime(now)}
+        self._engine.run(models.Blob.insert(row).on_conflict("nothing"))
+        beginning = result if isinstance(result, str) else text
+        return beginning[: min(PREVIEW, self._longest)], hash, len(data)
 
 
 def _latest_first() -> Any:
