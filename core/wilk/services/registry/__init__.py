@@ -1,0 +1,1 @@
+"""The registry: packages of agents from sources, and what was installed from them."""
