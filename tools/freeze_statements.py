@@ -13,6 +13,7 @@ from pathlib import Path
 import wilk
 from wilk.definitions.tables import Files
 from wilk.services.memory.context_reading import STATEMENTS
+from wilk.services.search.following import stale
 
 FILE = Path(wilk.__file__).parent / "backends" / "sqlite_statements.json"
 
@@ -65,8 +66,23 @@ def compiled() -> str:
             records.find("x")
             with suppress(wilk.NotFound):
                 records.history("x")
+        store.registry.search()
+        store.registry.search(category="x")
+        store.registry.installed()
+        with suppress(wilk.NotFound):
+            store.registry.get("x")
+        store.registry._find("x")
         store.definitions.find("mcp-servers")
         store.definitions.list("mcp-servers")
+        stale(engine)
+        store._indexing.building.open_spaces()
+        store._indexing.building.unfinished()
+        store._indexing.queue.is_empty()
+        store._indexing.queue.counts()
+        store.vectors.collections()
+        store.vectors.extend("c", [("x", [1.0]), ("y", [2.0])])
+        store.vectors.search("c", [1.0])
+        store.vectors.find("c", "x")
         store.summaries.list(session)
         store.summaries.find("x")
         store.memory.status(session)

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from wilk.aio import AsyncStore as AsyncStore
     from wilk.aio import open_async_store as open_async_store
+    from wilk.aio.caches import AsyncResponseCache as AsyncResponseCache
+    from wilk.caches.decorating import cached as cached
+    from wilk.caches.responses import ResponseCache as ResponseCache
     from wilk.clock import Clock as Clock
     from wilk.contracts import API_VERSION as API_VERSION
     from wilk.contracts import Archive as Archive
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from wilk.contracts import Strategy as Strategy
     from wilk.contracts import Tokenizer as Tokenizer
     from wilk.contracts import Tool as Tool
+    from wilk.contracts import ToolContext as ToolContext
     from wilk.contracts import VectorIndex as VectorIndex
     from wilk.errors import BackendError as BackendError
     from wilk.errors import Busy as Busy
@@ -50,6 +54,8 @@ if TYPE_CHECKING:
     from wilk.errors import Rejected as Rejected
     from wilk.errors import SchemaError as SchemaError
     from wilk.errors import SettingsError as SettingsError
+    from wilk.errors import ToolFailed as ToolFailed
+    from wilk.errors import ToolsMissing as ToolsMissing
     from wilk.errors import WilkError as WilkError
     from wilk.hookspecs import hookimpl as hookimpl
     from wilk.host import Host as Host
@@ -64,6 +70,9 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "wilk.aio": ("AsyncStore", "open_async_store"),
+    "wilk.aio.caches": ("AsyncResponseCache",),
+    "wilk.caches.decorating": ("cached",),
+    "wilk.caches.responses": ("ResponseCache",),
     "wilk.clock": ("Clock",),
     "wilk.contracts": (
         "API_VERSION",
@@ -87,6 +96,7 @@ _HOMES = {
         "Strategy",
         "Tokenizer",
         "Tool",
+        "ToolContext",
         "VectorIndex",
     ),
     "wilk.errors": (
@@ -105,6 +115,8 @@ _HOMES = {
         "Rejected",
         "SchemaError",
         "SettingsError",
+        "ToolFailed",
+        "ToolsMissing",
         "WilkError",
     ),
     "wilk.hookspecs": ("hookimpl",),

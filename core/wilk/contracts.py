@@ -6,7 +6,7 @@ few milliseconds. Functions are handed over unbound and called when something as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from peewee import Database, Model
 
     from wilk.context.packing import Packing
+    from wilk.definitions.permissions import Permissions
     from wilk.models.statements import Statement
     from wilk.settings import Settings
     from wilk.store import Store
@@ -192,8 +193,8 @@ class CachePolicy:
 class CacheStorage(Protocol):
     """Keeps the entries of one namespace. Several threads and processes may use one at once.
 
-    Times are microseconds since 1970. A tier that cannot read or write raises BackendError, and the
-    cache goes on without it.
+    Keys are texts of at most 1,000 bytes in UTF-8, times microseconds since 1970. A tier that cannot
+    read or write raises BackendError, and the cache goes on without it.
     """
 
     def get(self, key: str, now: int) -> tuple[bytes, int, int | None] | None:
@@ -216,13 +217,20 @@ class CacheStorage(Protocol):
     def sweep(self, now: int) -> int:
         """Remove what has expired; return how much."""
 
+    def version(self) -> int | None:
+        """Return a number that is another one after entries were changed through any other storage than
+        this; None where that cannot be told, and what lies in memory counts for a second then."""
+
+    def noted(self, keys: Collection[str], *, now: int, hits: int, misses: int) -> None:
+        """Take note of entries that were read in memory, and of how often reads found something or not."""
+
     def statistics(self) -> Mapping[str, int]:
-        """Return ``entries``, ``bytes`` and ``evictions``."""
+        """Return ``entries``, ``bytes``, ``evictions``, ``hits`` and ``misses``."""
 
     def computing(self, key: str, timeout: float) -> AbstractContextManager[bool]:
-        """Let one thread of one process at a time compute a key; False when ``timeout`` passed first.
+        """Let one caller of one process at a time compute a key; False when ``timeout`` passed first.
 
-        It is let go when its holder dies.
+        It is let go when its holder dies, and may be let go by another thread than took it.
         """
 
     def close(self) -> None:
@@ -236,11 +244,15 @@ class CacheTier:
 
     ``open(settings, folder, namespace, policy)`` gives the storage of one namespace; ``folder`` is where
     files may lie, None for a store without any, in which case the answer may be None: memory alone.
+    ``namespaces(settings, folder)`` lists those that hold something.
     """
 
     name: str
     open: Callable[[Settings, Path | None, str, CachePolicy], CacheStorage | None]
     summary: str = ""
+    namespaces: Callable[[Settings, Path | None], Collection[str]] = field(
+        default=lambda _settings, _folder: ()
+    )
 
 
 class SpaceRows(Protocol):
@@ -262,11 +274,17 @@ class SpaceRows(Protocol):
     def count(self) -> int:
         """How many vectors there are."""
 
+    def last(self) -> int:
+        """The last number that was given, whether its vector is still there or not."""
+
 
 class Nearest(Protocol):
     """An open index of one space. It is derived: the rows decide what is there.
 
     Vectors of a space for cosine are given as they were added; a zero vector has cosine 0 to all.
+    ``add``, ``remove`` and ``save`` are called one at a time, ``search`` by several threads at once and
+    while one of the others runs. What ``search`` proposes is compared once more, from the rows, before
+    anybody sees it.
     """
 
     last: int
@@ -304,18 +322,23 @@ class VectorIndex:
 
     ``open(rows, settings)`` gives one that goes on from its files where they fit the rows (the same
     ``token``, and samples of the numbers they hold), and an empty one otherwise.
+
+    ``work(index)`` is for an index that puts off what takes long, while it answers without it: it does a
+    piece of that, of a second or less, on a thread of the store's, and returns whether more is left. Beside
+    it the index is searched, added to and saved, so one with ``work`` guards itself.
     """
 
     name: str
     open: Callable[[SpaceRows, Settings], Nearest]
     summary: str = ""
+    work: Callable[[Any], bool] | None = None
 
 
 class Embedding(Protocol):
-    """An open model that turns texts into vectors."""
+    """An open model that turns texts into vectors. Several threads may use one at once."""
 
     model: str
-    """The id that is kept with each vector: another model, or other settings that change vectors, has another."""
+    """The id that is kept with each vector: of this model, with those settings that change its vectors."""
     batch: int
     """How many texts are handed over at once."""
     longest: int
@@ -349,7 +372,9 @@ class Tool:
     """A tool that agents may name, offered by ``register_tools`` or by a file in a folder ``tools``.
 
     ``run`` is called with the arguments as keywords and returns what can be kept as JSON; it may be a
-    coroutine function. ``parameters`` is a JSON Schema of the arguments.
+    coroutine function. A parameter annotated with :class:`ToolContext` is no argument: wilk fills it in.
+    ``parameters`` is a JSON Schema of the arguments. Without it, and without a summary, those are made
+    from the signature and the docstring of ``run``.
     """
 
     name: str
@@ -358,12 +383,30 @@ class Tool:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, eq=False)
+class ToolContext:
+    """What a tool is told beside its arguments.
+
+    ``call_id`` is the call's id in the log, ``permissions`` what the agent of the call may read, write
+    and run, with ``./`` for the working directory of the session; without an agent there are none. A plain
+    function uses ``store`` itself. A coroutine function awaits ``using(lambda store: …)``, which does not
+    hold up the event loop, and belongs to the transaction of the task.
+    """
+
+    store: Store
+    session_id: str
+    agent_id: str | None
+    call_id: str
+    permissions: Permissions | None
+    using: Callable[[Callable[[Store], Any]], Awaitable[Any]]
+
+
 class RegistrySource(Protocol):
     """An open source of agent packages."""
 
     def index(self) -> Sequence[Mapping[str, Any]]:
-        """Return what there is: mappings with ``name``, ``version``, ``location``, ``checksum`` (SHA-256) and,
-        where known, category, tags, downloads, rating, description, author, size and whatever else."""
+        """Return what there is: mappings with ``name``, ``version``, ``location``, ``checksum`` (SHA-256)
+        and, where known, category, tags, downloads, rating, description, author, size and whatever else."""
 
     def fetch(self, location: str, longest: int) -> bytes:
         """Return the content of a package, a ZIP archive; raises BackendError, also when it is longer."""

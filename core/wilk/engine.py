@@ -254,6 +254,11 @@ class Engine:
         with self._guard:
             self._connections.ensure()
 
+    def turn(self) -> AbstractContextManager[Any]:
+        """The right to the connection, where all threads share one; taken before locks under which the
+        store is read, by whoever takes such."""
+        return self._turn
+
     def patience(self) -> float:
         """How long the calling thread may wait for another that may wait for this store, in seconds:
         not at all inside of a transaction or a snapshot."""

@@ -4,6 +4,7 @@
 
     WilkError
     ├── NotFound             no record of that kind has that id
+    │   └── ToolsMissing     tools that are asked for are not to be had
     ├── Conflict             the name, key or state is taken; nothing was written
     │   └── Protected        the record may not be changed or removed as things stand
     ├── Invalid              a value is not one that the field takes
@@ -17,12 +18,13 @@
     ├── SchemaError          the database is newer than this wilk, or not wilk's at all
     ├── BackendError         the engine below failed; its own error is the cause
     ├── SettingsError        config.yaml or a WILK_* variable holds a bad value
-    └── PluginError          a plugin is missing, quarantined, in a clash or misspelled
+    ├── PluginError          a plugin is missing, quarantined, in a clash or misspelled
+    └── ToolFailed           a tool raised, took too long, or gave what cannot be kept
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 class WilkError(Exception):
@@ -36,6 +38,20 @@ class NotFound(WilkError):
         self.kind = kind
         self.id = id
         super().__init__(f"no {kind} {id!r}{'; ' + hint if hint else ''}")
+
+
+class ToolsMissing(NotFound):
+    """Tools that an agent's file names, or a caller asks for, are not to be had.
+
+    ``problems`` tells of each, by its name, why: nobody offers it, its file is broken, or the setting
+    that would let its file run is off.
+    """
+
+    def __init__(self, problems: Mapping[str, str], said: str = "") -> None:
+        self.problems = dict(problems)
+        super().__init__("tool", ", ".join(self.problems))
+        told = [f"{name}: {problem}" for name, problem in self.problems.items()]
+        self.args = ("\n".join([said, *(f"  {line}" for line in told)]) if said else f"no tool {told[0]}",)
 
 
 class Conflict(WilkError):
@@ -102,3 +118,15 @@ class SettingsError(WilkError):
 
 class PluginError(WilkError):
     """A plugin is missing, quarantined, in a clash or misspelled."""
+
+
+class ToolFailed(WilkError):
+    """A tool raised, took too long, or gave what cannot be kept; its own error is the cause.
+
+    ``tool`` is its name, ``call_id`` the id of the tool call in the log, which holds the error's text.
+    """
+
+    def __init__(self, tool: str, call_id: str, text: str) -> None:
+        self.tool = tool
+        self.call_id = call_id
+        super().__init__(f"tool {tool!r} failed: {text}")

@@ -26,7 +26,7 @@ class Events:
         self.store: Store  # set by the store itself, when it has its services
 
     def saving(self, kind: str, record: Any) -> None:
-        """Ask before a record is written, keep what is derived of it in step, and tell after it is committed."""
+        """Ask before a record is written, keep what is derived of it in step, and tell after the commit."""
         if self._host.listens("before_save"):
             self._host.before_save(self.store, kind, record)
         self.following.saved(kind, record)

@@ -414,7 +414,10 @@ class Host:
 
     def _missing(self, hook: str, name: str) -> str:
         what = _OFFERED[hook][1].replace("_", " ")
-        what = what.removesuffix("ies") + "y" if what.endswith("ies") else what.removesuffix("s")
+        for plural, one in (("ies", "y"), ("xes", "x"), ("s", "")):
+            if what.endswith(plural):
+                what = what.removesuffix(plural) + one
+                break
         known = sorted({offer.name for _, offers in self._yields(hook) for offer in offers})
         text = f"no plugin offers the {what} {name!r}; there is {', '.join(known) or 'none'}"
         for plugin in self._plugins:

@@ -54,7 +54,10 @@ if TYPE_CHECKING:
     from wilk.services.search.following import Following
     from wilk.services.search.index import Index
     from wilk.services.search.indexing import Indexing
+    from wilk.services.search.nearest import Neighbours
+    from wilk.services.search.opened import Indexes
     from wilk.services.search.searching import Searching
+    from wilk.services.search.similarity import Similarity
     from wilk.services.search.vectors import Vectors
     from wilk.services.tools.tools import Tools
     from wilk.settings import Settings
@@ -71,7 +74,6 @@ class Nouns:
     _folder: Path | None
     _worker: Worker
     _embedding_worker: Worker
-    home: Path | None
 
     @cached_property
     def agents(self) -> Agents:
@@ -155,7 +157,7 @@ class Nouns:
         """The log of tool calls."""
         from wilk.services.conversation.tool_calls import ToolCalls
 
-        return ToolCalls(self._engine, self._events)
+        return ToolCalls(self._engine, self._events, self.settings.tool_output_bytes)
 
     @cached_property
     def summaries(self) -> Summaries:
@@ -313,15 +315,21 @@ class Nouns:
         """Vectors, in collections, and what is nearest to one."""
         from wilk.services.search.vectors import Vectors
 
-        return Vectors(
-            self._engine,
-            self._events,
-            self._archiver,
-            self.settings,
-            self.host.vector_index,
-            self._folder,
-            self._worker,
-        )
+        return Vectors(self._engine, self._events, self._archiver, self._vector_indexes, self._neighbours)
+
+    @cached_property
+    def _vector_indexes(self) -> Indexes:
+        """The open indexes of vectors."""
+        from wilk.services.search.opened import Indexes
+
+        return Indexes(self._engine, self.settings, self.host.vector_index, self._folder, self._worker)
+
+    @cached_property
+    def _neighbours(self) -> Neighbours:
+        """What finds the vectors that are nearest to one."""
+        from wilk.services.search.nearest import Neighbours
+
+        return Neighbours(self._engine, self._vector_indexes)
 
     @cached_property
     def index(self) -> Index:
@@ -335,14 +343,21 @@ class Nouns:
         """The search over full text and vectors."""
         from wilk.services.search.searching import Searching
 
-        return Searching(self._engine, self._indexing, lambda: self.vectors, lambda: self.index)
+        return Searching(self._engine, self._indexing, lambda: self._neighbours)
+
+    @cached_property
+    def _similarity(self) -> Similarity:
+        """What tells how alike records are."""
+        from wilk.services.search.similarity import Similarity
+
+        return Similarity(self._engine, self._indexing, lambda: self._neighbours)
 
     @cached_property
     def tools(self) -> Tools:
         """Tools that agents may name, and running them."""
         from wilk.services.tools.tools import Tools
 
-        return Tools(self.host, self.settings, lambda: self.agents, lambda: self.tool_calls)
+        return Tools(self._engine, self._events, self.host)
 
     @cached_property
     def registry(self) -> Registry:
@@ -363,7 +378,8 @@ class Nouns:
         """The caches that were asked for, by namespace."""
         from wilk.caches.caches import Caches
 
-        return Caches(self.settings, self.host.cache_tier, self._folder, self._engine.clock, self._worker)
+        folder = None if self._engine.readonly else self._folder
+        return Caches(self.settings, self.host.cache_tier, folder, self._engine.clock, self._worker)
 
     @cached_property
     def _cache_entries(self) -> CacheEntries:
@@ -478,5 +494,5 @@ class Nouns:
 
     def _current_session(self) -> str | None:
         """The current session's id; None for a store without a home folder, which has none."""
-        current = None if self.home is None else self.sessions.current()
+        current = None if self.settings.home is None else self.sessions.current()
         return None if current is None else current.id

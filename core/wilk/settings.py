@@ -88,7 +88,7 @@ def load(*, home: str | Path | None = None, url: str | None = None, readonly: bo
         origins.update(dict.fromkeys(values, CONFIG_FILE))
     for setting in SETTINGS:
         variable = f"WILK_{setting.name.upper()}"
-        if setting.take is not _mapping and variable in environment:
+        if setting.expected != "a mapping" and variable in environment:
             values[setting.name] = _taken(setting, environment[variable], variable)
             origins[setting.name] = variable
     for name, value in (("url", url), ("readonly", readonly)):
@@ -149,6 +149,8 @@ def _taken(setting: Setting, value: Any, where: str) -> Any:
         return setting.take(value)
     except (ValueError, TypeError):
         raise SettingsError(f"{where}: {value!r} is not {setting.expected}") from None
+    except SettingsError as error:
+        raise SettingsError(f"{where}: {str(error).removeprefix(f'{setting.name}: ')}") from error
 
 
 def _text(value: Any) -> str:
@@ -211,6 +213,15 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise TypeError
     return dict(value)
+
+
+def _policies(value: Any) -> Mapping[str, Any]:
+    taken = _mapping(value)
+    if taken:
+        from wilk.caches import policy
+
+        policy.check(taken)
+    return taken
 
 
 def _size(value: Any) -> int:
@@ -289,7 +300,7 @@ SETTINGS = (
         "vector_memory", _size, "a size such as 256MB", "vectors that a process keeps in memory, at most"
     ),
     Setting("cache_tier", _text, "a name", "where caches outlive the process: disk, or a plugin's"),
-    Setting("caches", _mapping, "a mapping", "policies of caches, by namespace"),
+    Setting("caches", _policies, "a mapping", "policies of caches, by namespace"),
     Setting(
         "custom_tools",
         _flag,

@@ -76,6 +76,17 @@ def scan(value: str) -> Scan | None:
     return Scan(file, sorted(hooks), offers)
 
 
+def offered_in(source: bytes, hook: str) -> list[str] | None:
+    """The names that a source offers by one hook: none without it, and None where only an import tells."""
+    try:
+        tree = ast.parse(source)
+        known = _known(tree)
+        function = _hooks(tree, known).get(hook)
+        return [] if function is None else list(_offers(function, known, *OFFERS[hook]))
+    except (SyntaxError, ValueError, RecursionError, _Doubt):
+        return None
+
+
 def _known(tree: ast.Module) -> dict[str, str]:
     """What the module's imports call wilk and its names."""
     imports = (node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom)))

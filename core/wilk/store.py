@@ -113,7 +113,8 @@ class Store(Nouns):
             self.consolidation.start(settings.consolidation_interval)
         if retention:
             self._worker.repeat("retention", settings.retention_interval, self.retention.run)
-        self._indexing.begin()
+        if settings.embedder != "none":
+            self._indexing.begin()
 
     # -- verbs of the whole store ---------------------------------------------------------
 
@@ -204,9 +205,11 @@ class Store(Nouns):
             self._embedding_worker.stop()
             self.host.store_closing(self)
         finally:
-            for derived in ("_caches", "vectors", "_indexing"):
+            for derived in ("_caches", "_vector_indexes", "_indexing"):
                 if derived in vars(self):
                     vars(self)[derived].close()
+            if "tools" in vars(self):
+                self.tools._close()
             if "_outbox" in vars(self):
                 self._outbox.close()
             self._engine.close()

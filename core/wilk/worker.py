@@ -57,6 +57,8 @@ class Worker:
     def repeat(self, key: str, seconds: float, job: Callable[[], object]) -> None:
         """Run a job every so many seconds, the first time after that time, until the store closes."""
         with self._change:
+            if self._stopping:  # the thread would wait for it, and closing for the thread
+                return
             self._repeated[key] = (time.monotonic() + seconds, seconds, job)
             self._wake()
 
@@ -80,6 +82,11 @@ class Worker:
             thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the store closes: a long job leaves the rest for the next time."""
+        return self._stopping
 
     def _wake(self) -> None:
         if self._idle:

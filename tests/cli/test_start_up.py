@@ -53,6 +53,11 @@ def test_version_imports_nothing_but_the_names() -> None:
     assert {name for name in loaded if name.partition(".")[0] == "wilk"} == {"wilk", "wilk.cli"}
 
 
+def test_a_list_of_tools_imports_nothing_heavy(good: Callable[..., Result]) -> None:
+    good("init")
+    assert modules_after("tools", "list") & HEAVY == set()
+
+
 def test_lists_import_nothing_heavy(good: Callable[..., Result]) -> None:
     good("init")
     assert modules_after("users", "list") & HEAVY == set()

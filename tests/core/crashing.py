@@ -75,8 +75,26 @@ def retention(store: wilk.Store) -> None:
     store.retention.run({"tool_call": {"count": 3}, "pin": {"count": 1}, "temporary_sessions": "1d"})
 
 
+def install(store: wilk.Store) -> None:
+    if store.registry.installed():
+        store.registry.update()  # it tidies up, as every verb does that writes
+    else:
+        store.registry.install("reviewer")
+
+
+def upgrade(store: wilk.Store) -> None:
+    store.registry.update("reviewer")
+
+
+def uninstall(store: wilk.Store) -> None:
+    if store.registry.installed():
+        store.registry.remove("reviewer", reason="tidied", force=True)
+    else:
+        store.registry.update()
+
+
 WORK: dict[str, Callable[[wilk.Store], None]] = {
-    one.__name__: one for one in (compact, uncompact, remove, restore, retention)
+    one.__name__: one for one in (compact, uncompact, remove, restore, retention, install, upgrade, uninstall)
 }
 
 if __name__ == "__main__":

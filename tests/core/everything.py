@@ -96,7 +96,7 @@ def _fill_vectors(store: wilk.Store) -> None:
             metadata = {} if kind else {"deep": {"n": 1}, "tags": ["a", "ü"]}
             data = b"\0\0\x80?\xff\xff\x7f\x7f"
             entries = [spaces.Entry(record, part, data, metadata) for part in range(2)]
-            spaces.write(store._engine, space, entries)
+            spaces.write(store._engine, store._archiver, space, entries)
 
 
 def keys(store: wilk.Store, name: str) -> list[tuple[Any, ...]]:

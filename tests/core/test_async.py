@@ -681,8 +681,8 @@ class TestClosing:
 
 
 NOUNS = ("agents", "prompts", "personas", "presets", "definitions", "users", "groups", "sessions", "messages",
-         "tool_calls", "summaries", "memory", "pins", "blocks", "facts", "contexts", "archive", "retention",
-         "documents", "raw_messages", "chunks", "memories", "reasoning", "state",
+         "tool_calls", "tools", "summaries", "memory", "pins", "blocks", "facts", "contexts", "archive", "retention",
+         "registry", "index", "vectors", "documents", "raw_messages", "chunks", "memories", "reasoning", "state",
          "interactions", "patterns", "feedback", "preferences", "world_models", "consolidation")  # fmt: skip
 
 WRITING = {"add", "append", "build", "clear", "compact", "correct", "create", "divide", "drop", "extend", "finish", "flush", "fork",
@@ -690,6 +690,10 @@ WRITING = {"add", "append", "build", "clear", "compact", "correct", "create", "d
            "save_sequence", "set", "start", "uncompact", "update", "use",
            "act", "archive", "deactivate", "mark_applied", "merge", "observe", "observe_relation", "promote",
            "put_entity", "restore", "run", "snapshot", "stop"}  # fmt: skip
+
+
+THEIR_OWN_WAY = {"tools": {"run"}, "registry": {"remove", "update"}, "index": {"update"}}
+"""Verbs that write now and then and may take long: a tool holds up no lane while it works."""
 
 
 def verbs(noun: type) -> dict[str, Any]:
@@ -719,7 +723,9 @@ class TestParity:
         lanes = {
             verb for verb, it in verbs(run(noun())).items() if it.__code__.co_qualname.startswith("writing")
         }
-        assert lanes == {verb for verb in verbs(run(noun())) if verb in WRITING}
+        assert lanes == {verb for verb in verbs(run(noun())) if verb in WRITING} - THEIR_OWN_WAY.get(
+            name, set()
+        )
 
     def test_every_noun_is_there(self) -> None:
         is_noun = {name for name in dir(Store) if not name.startswith("_")} - {
@@ -733,14 +739,18 @@ class TestParity:
                 "tokenizer",
                 "count_tokens",
                 "settle",
+                "search",
             ),
             "reading",  # binds models to the calling thread, which a task does not have
+            "cache",  # has verbs of its own; see test_cache_once.py
         }
         assert is_noun == set(NOUNS)
 
     def test_the_verbs_of_the_store_have_the_same_parameters(self) -> None:
         shared = [name for name in verbs(Store) if name in verbs(aio.AsyncStore)]
-        assert {"close", "sync", "watch", "transaction", "count_tokens", "settle"} == set(shared)
+        assert {"cache", "close", "sync", "watch", "transaction", "count_tokens", "settle", "search"} == set(
+            shared
+        )
         for name in shared:
             one, other = getattr(Store, name), getattr(aio.AsyncStore, name)
             assert inspect.signature(one).parameters == inspect.signature(other).parameters, name

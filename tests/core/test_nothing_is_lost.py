@@ -19,6 +19,7 @@ from wilk.models import _FAMILY
 from wilk.services.keeping.kinds import KINDS
 
 from .everything import fill
+from .packaging import Shelf, package
 
 TAKES_AWAY = re.compile(
     "(?:remove|drop|clear|delete|discard|purge|prune|archive|replace|divide|compact|uncompact|forget|expire|evict"
@@ -37,7 +38,7 @@ KEPT = {
     "personas": "definitions are marked as archived and stay",
     "presets": "definitions are marked as archived and stay",
     "prompts": "definitions are marked as archived and stay",
-    "blobs": "contents of manifests, each kept once; nothing takes them away",
+    "blobs": "contents of manifests and results of tools, each kept once; nothing takes them away",
     "cache_entries": "can be computed again",
     "archive": "the archive itself",
     "passages": "copies of records' texts, made anew with them",
@@ -147,6 +148,15 @@ def retain(store: wilk.Store) -> None:
     store.retention.run(rules)
 
 
+def uninstall(store: wilk.Store) -> None:
+    assert store.home is not None
+    shelf = Shelf(store.home / "shelf")
+    shelf.put(package())
+    store.settings.registries["main"] = str(shelf.root)  # type: ignore[index]
+    store.registry.install("reviewer")
+    store.registry.remove("reviewer")
+
+
 Call = Callable[[wilk.Store], object]
 CALLS: dict[str, Call | str] = {
     "users.remove": lambda store: store.users.remove("user-1"),
@@ -161,6 +171,8 @@ CALLS: dict[str, Call | str] = {
     "blocks.replace": "changes one text in place",
     "facts.remove": lambda store: store.facts.remove("fact-0"),
     "contexts.remove": lambda store: store.contexts.remove("manifest-0"),
+    "vectors.remove": lambda store: store.vectors.remove("own", "x/1"),
+    "vectors.drop": lambda store: store.vectors.drop("own"),
     "documents.remove": lambda store: store.documents.remove("document-0"),
     "documents.clear": lambda store: store.documents.clear("document-0"),
     "raw_messages.remove": lambda store: store.raw_messages.remove("document-0"),
@@ -179,6 +191,7 @@ CALLS: dict[str, Call | str] = {
     "world_models.remove": lambda store: store.world_models.remove("world_model-0"),
     "world_models.merge": "marks the one that was merged",
     "consolidation.run": consolidate,
+    "registry.remove": uninstall,
     "retention.run": retain,
     "world_models.deactivate": "sets a flag",
     "world_models.restore": "changes a record by a snapshot, which stays",

@@ -160,3 +160,22 @@ def test_a_child_is_not_born_amid_a_job(released: Released) -> None:
         os._exit(0 if released.times == 1 and worker.settle(0) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     worker.stop()
+
+
+def test_a_job_that_would_be_repeated_while_the_store_closes_does_not_hold_it_up(worker: Worker) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def asks_for_more() -> None:
+        begun.set()
+        go_on.wait(30)
+        worker.repeat("more", 3_600, asks_for_more)
+
+    worker.submit("first", asks_for_more)
+    begun.wait(30)
+    stopping = threading.Thread(target=worker.stop)
+    stopping.start()
+    while not worker.stopping:
+        go_on.wait(0.01)
+    go_on.set()
+    stopping.join(30)
+    assert not stopping.is_alive()

@@ -29,6 +29,11 @@ KINDS = {
     "register_commands": "commands",
     "register_strategies": "strategies",
     "register_archives": "archives",
+    "register_caches": "caches",
+    "register_vector_indexes": "vector-indexes",
+    "register_embedders": "embedders",
+    "register_tools": "tools",
+    "register_registries": "registries",
 }
 _LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]+))?\)")
 _OF_THE_REPOSITORY = re.compile(r"`((?:\.ci|benchmarks|core|docs|examples|plugins|tests)/[\w./-]+)`")

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import wilk
-from wilk.sourcescan import OFFERS, Scan, scan
+from wilk.sourcescan import OFFERS, Scan, offered_in, scan
 
 PLAIN = """
 from wilk import Backend, hookimpl
@@ -127,6 +127,20 @@ def test_nothing_is_said_of_a_doubtful_source(doubtful: str, said) -> None:
 )
 def test_ordinary_code_beside_the_hooks_leaves_no_doubt(harmless: str, said) -> None:
     assert said(f"{PLAIN}\n{harmless}\n").hooks == ["register_backends"]
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        (PLAIN, ["mine"]),
+        ("x = 1", []),
+        (PLAIN.replace('"mine"', '"mi" + "ne"'), None),
+        ("def register_backends(:", None),
+        ("\0", None),
+    ],
+)
+def test_what_one_hook_offers_is_read_off_a_source(source: str, names: list[str] | None) -> None:
+    assert offered_in(source.encode(), "register_backends") == names
 
 
 def test_an_object_in_a_module_is_unknown(said) -> None:

@@ -43,6 +43,7 @@ class AsyncToolCalls(Noun):
 
     start = writing(ToolCalls.start)
     finish = writing(ToolCalls.finish)
+    result = reading(ToolCalls.result)
     get = reading(ToolCalls.get)
     find = reading(ToolCalls.find)
     list = reading(ToolCalls.list)

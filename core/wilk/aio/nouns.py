@@ -39,3 +39,13 @@ def writing(verb: Callable[Concatenate[_S, _P], _R]) -> Callable[Concatenate[Nou
 
     update_wrapper(awaited, verb)
     return awaited
+
+
+def aside(verb: Callable[Concatenate[_S, _P], _R]) -> Callable[Concatenate[Noun, _P], Awaitable[_R]]:
+    """The awaited form of a verb that may take long, such as one that asks a server."""
+
+    async def awaited(noun: Noun, /, *args: _P.args, **options: _P.kwargs) -> _R:
+        return await noun._workers.aside(lambda: verb(noun._verbs(), *args, **options))
+
+    update_wrapper(awaited, verb)
+    return awaited

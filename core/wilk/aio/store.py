@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from wilk.aio.caches import AsyncCache
 from wilk.aio.connectome import (
     AsyncCacheEntries,
     AsyncChunks,
@@ -31,6 +32,9 @@ from wilk.aio.learning import (
 )
 from wilk.aio.memory import AsyncBlocks, AsyncContexts, AsyncFacts, AsyncMemory, AsyncPins, AsyncSummaries
 from wilk.aio.people import AsyncGroups, AsyncUsers
+from wilk.aio.registry import AsyncRegistry
+from wilk.aio.search import AsyncIndex, AsyncVectors
+from wilk.aio.tools import AsyncTools
 from wilk.aio.workers import Workers
 from wilk.store import Store, open_store
 
@@ -39,6 +43,7 @@ if TYPE_CHECKING:
     from wilk.definitions.watcher import Watcher
     from wilk.host import Host
     from wilk.records.definitions import SyncReport
+    from wilk.records.search import Found
     from wilk.settings import Settings
 
 
@@ -58,6 +63,7 @@ class AsyncStore:
         self.sessions = AsyncSessions(workers, lambda: store.sessions)
         self.messages = AsyncMessages(workers, lambda: store.messages)
         self.tool_calls = AsyncToolCalls(workers, lambda: store.tool_calls)
+        self.tools = AsyncTools(workers, lambda: store.tools)
         self.pins = AsyncPins(workers, lambda: store.pins)
         self.blocks = AsyncBlocks(workers, lambda: store.blocks)
         self.facts = AsyncFacts(workers, lambda: store.facts)
@@ -79,6 +85,9 @@ class AsyncStore:
         self.memory = AsyncMemory(workers, lambda: store.memory)
         self.archive = AsyncArchive(workers, lambda: store.archive)
         self.retention = AsyncRetention(workers, lambda: store.retention)
+        self.vectors = AsyncVectors(workers, lambda: store.vectors)
+        self.index = AsyncIndex(workers, lambda: store.index)
+        self.registry = AsyncRegistry(workers, lambda: store.registry)
 
     @property
     def settings(self) -> Settings:
@@ -102,9 +111,36 @@ class AsyncStore:
         """
         return self._workers.transaction()
 
+    def cache(self, namespace: str) -> AsyncCache:
+        """A cache: a tier in memory over one on disk, by the policy of its namespace.
+
+        ``responses``, ``context``, ``models`` and ``registry`` have policies; others, and changes to these,
+        come from the setting ``caches``.
+        """
+        self._store._caches.check(namespace)
+        return AsyncCache(self._workers, lambda: self._store.cache(namespace))
+
     async def count_tokens(self, text: str, *, model: str | None = None) -> int:
         """Count the tokens that ``model`` sees in a text, by the tokenizer in use."""
         return await self._workers.read(lambda: self._store.count_tokens(text, model=model))
+
+    async def search(
+        self,
+        text: str,
+        *,
+        kinds: Collection[str] | None = None,
+        session: str | None = None,
+        user: str | None = None,
+        limit: int = 20,
+    ) -> list[Found]:
+        """Find records by their text and, with an embedder, by their meaning; the best first.
+
+        Any text is a valid query. ``kinds`` are some of message, memory, pin, document, summary, fact,
+        interaction and pattern (by default the first six).
+        """
+        return await self._workers.aside(
+            lambda: self._store.search(text, kinds=kinds, session=session, user=user, limit=limit)
+        )
 
     async def sync(self, paths: Collection[Path] | None = None) -> SyncReport:
         """Take over what changed in the definition files: all of them, or those of ``paths``."""

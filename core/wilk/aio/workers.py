@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 READERS = 4
 """Threads for reading verbs."""
+ASIDE = 8
+"""Threads for what may take long, such as tools."""
 
 _R = TypeVar("_R")
 
@@ -60,6 +62,7 @@ class Workers:
         self._store = store
         self._engine = store._engine
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="wilk-read")
+        self._aside: ThreadPoolExecutor | None = None
         self._lanes = [_Lane(number) for number in range(self._engine.writers)]
         self._free: asyncio.Queue[_Lane] = asyncio.Queue()
         for lane in self._lanes:
@@ -87,6 +90,17 @@ class Workers:
         finally:
             # Whatever still runs is done before the next call on this one thread begins.
             self._free.put_nowait(lane)
+
+    async def aside(self, call: Callable[[], _R]) -> _R:
+        """Run what may take long and write now and then: in the task's transaction if it has one, else on
+        a thread that holds up no other verb."""
+        pin = self._own_pin()
+        if pin is not None:
+            return await pin.lane.run(call)
+        self._check_open()
+        if self._aside is None:
+            self._aside = ThreadPoolExecutor(ASIDE, thread_name_prefix="wilk-aside")
+        return await asyncio.get_running_loop().run_in_executor(self._aside, call)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
@@ -162,6 +176,8 @@ class Workers:
     def _end(self) -> None:
         """Wait for reads that have begun, then close."""
         self._readers.shutdown(wait=True)
+        if self._aside is not None:
+            self._aside.shutdown(wait=True)
         self._store.close()
 
     async def close(self) -> None:

@@ -35,7 +35,7 @@ _GROUPS = {
         "consolidation",
     ),
     "Archive": ("archive", "retention"),
-    "The rest": ("plugins", "config", "completion", "help"),
+    "The rest": ("cache", "plugins", "config", "completion", "help"),
 }
 
 

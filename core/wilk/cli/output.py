@@ -46,6 +46,10 @@ class Output:
         """Show one line; parts are put together with blanks, control characters as escapes."""
         self._write(indent + " ".join(self.paint(part) for part in parts))
 
+    def pieces(self, parts: Iterable[str], *, indent: str = "") -> None:
+        """Show one line of pieces with styles of their own, with nothing put between them."""
+        self._write(indent + "".join(self.paint(part) for part in parts))
+
     def lines(self, content: str, *, indent: str = "", style: str = "") -> None:
         """Show text of several lines."""
         for line in text.lines(content).splitlines():

@@ -20,6 +20,7 @@ from wilk.records.definitions import DefinitionFile, Failure, Revision, SyncRepo
 
 if TYPE_CHECKING:
     from wilk.definitions.differences import Difference
+    from wilk.definitions.installing import Installing
     from wilk.definitions.saving import Saving
 
 
@@ -51,6 +52,13 @@ class Catalog:
         return Saving(
             self._engine, self._events, self._known, self._files, self._waiting, self.home, self.sync
         )
+
+    @cached_property
+    def installing(self) -> Installing:
+        """What writes the folders of agents that come out of packages."""
+        from wilk.definitions.installing import Installing
+
+        return Installing(self._engine, self._events, self._known, self._files, self.home, self.sync)
 
     def places(self) -> Mapping[str, Place]:
         """The place of each kind's files, by the kind's name."""

@@ -275,7 +275,7 @@ MCP_SERVERS = Section(
 """``mcp-servers.json`` as Claude and ChatAI write it (``mcpServers``), or with plain ``servers``."""
 
 
-_MAY_HOLD_SECRETS = ("url", "plugins")
+_MAY_HOLD_SECRETS = ("url", "plugins", "registries")
 
 
 class _Config:

@@ -160,6 +160,7 @@ VectorTag.add_index(VectorTag.space_id, VectorTag.number)
 Passage.add_index(Passage.kind, Passage.record_id, Passage.part, unique=True)
 Passage.add_index(Passage.session_id, where=Passage.session_id.is_null(False))
 Pending.add_index(Pending.kind, Pending.record_id, unique=True)
+Pending.add_index(Pending.not_before, where=Pending.not_before.is_null(False))
 RegistryPackage.add_index(RegistryPackage.category)
 
 TABLES = (VectorSpace, Vector, VectorTag, Passage, IndexedKind, Pending, RegistryPackage, Installation)

@@ -103,3 +103,20 @@ class SearchHit(NamedTuple):
 
     message: Message
     rank: float
+
+
+class ToolInfo(NamedTuple):
+    """A tool as a list shows it.
+
+    ``origin`` is a plugin and its package, or a file below the home folder; ``agent_id`` is set for
+    an agent's own. ``status`` is ``ready``, ``off`` (its file is not run, by the setting ``custom_tools``),
+    ``broken`` or ``hidden`` (another of that name goes first); ``problem`` tells why it is not ready.
+    """
+
+    name: str
+    summary: str
+    parameters: Mapping[str, Any]
+    origin: str
+    agent_id: str | None
+    status: str
+    problem: str | None

@@ -164,6 +164,17 @@ class Archiver:
             raise TypeError(f"{model.__name__} is not derived; archive it with remove()")
         return self._engine.run(model.delete().where(condition))
 
+    def drop_outdated(self, space: int, numbers: Sequence[int]) -> int:
+        """Delete vectors that the embedder made of what records do not say any more; return how many."""
+        vector, one, count = models.Vector, models.VectorSpace, 0
+        for start in range(0, len(numbers), _CHUNK):
+            some = vector.number.in_(numbers[start : start + _CHUNK])
+            condition = (vector.space == space) & vector.kind.is_null(False) & some
+            count += self._engine.run(vector.delete().where(condition))
+        if count:
+            self._engine.run(one.update({one.count: one.count - count}).where(one.id == space))
+        return count
+
     def drop_retired(self, space: int, most: int) -> int:
         """Delete at most so many vectors of a retired space, whose records have another model's by now;
         return how many."""

@@ -146,6 +146,11 @@ class Restorer:
                 returning.add(name, rows)
         for name, some in groupby(renumbered, lambda pair: pair[0]):
             self._insert(name, [row for _, row in some], numbered=False)
+        if not moved:
+            raise Conflict(
+                "vectors of records come back with them: their records are not there, or have been embedded "
+                "again"
+            )
         returning.finish()
         self._recount(entries, gone, uncounted)
         return moved

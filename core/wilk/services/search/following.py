@@ -7,18 +7,20 @@ record and come back with it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from wilk import models
 from wilk.engine import Engine
 from wilk.models.statements import param
-from wilk.services.search.passages import KINDS, SOURCES, VERSION, passages
+from wilk.services.search.passages import KINDS, SOURCES, VERSION, model_of, passages
 
 if TYPE_CHECKING:
     from wilk.services.keeping.archiver import Archiver
 
 _CHUNK = 500
+_ASKED_AGAIN = 5.0  # seconds after which a process without an embedder looks whether another one has one
 
 
 class Following:
@@ -37,15 +39,16 @@ class Following:
     ) -> None:
         self._engine = engine
         self._archiver = archiver
-        self._embeds = embeds
         self._wake = wake
-        self._queues: bool | None = None
+        self._queues = embeds
+        self._ask_at = 0.0
 
     @property
     def queues(self) -> bool:
         """Whether changed records are noted for embedding: there is an embedder, or there was one."""
-        if self._queues is None:
-            self._queues = self._embeds or bool(self._engine.fetch("vector_spaces.kept", _kept, (1,)))
+        if not self._queues and monotonic() > self._ask_at:
+            self._queues = bool(self._engine.fetch("vector_spaces.kept", _kept, (1,)))
+            self._ask_at = monotonic() + _ASKED_AGAIN
         return self._queues
 
     def begin(self) -> None:
@@ -55,7 +58,7 @@ class Following:
     # -- what changes ---------------------------------------------------------------------
 
     def saved(self, kind: str, record: Any) -> None:
-        """A record is being written, in the transaction that writes it. Messages are queued by their verbs."""
+        """A record is being written, in the transaction that writes it. Messages queue by their verbs."""
         if kind in SOURCES:
             self._write(kind, [record])
 
@@ -75,7 +78,7 @@ class Following:
             self._forget_tags(condition)
         if kind not in KINDS:
             return
-        model: Any = models.Message if kind == "message" else SOURCES[kind].model()
+        model = model_of(kind)
         going = model.select(model.id).where(condition)
         if kind != "message":
             passage: Any = models.Passage
@@ -84,12 +87,13 @@ class Following:
             pending: Any = models.Pending
             drop(models.Pending, (pending.kind == kind) & pending.record_id.in_(going))
 
-    def returned(self, kind: str, ids: Sequence[str], embedded: Collection[str]) -> None:
-        """Records are back from the archive; those in ``embedded`` have brought their vectors."""
+    def returned(self, kind: str, ids: Sequence[str]) -> None:
+        """Records are back from the archive. Vectors that they have brought may be of an earlier text, or of
+        one model alone: it costs little to find that nothing is wanting."""
         if kind in SOURCES:
             self.rebuild(kind, ids, queue=False)
         if kind in KINDS:
-            self.queue(kind, [id for id in ids if id not in embedded])
+            self.queue(kind, ids)
 
     def rebuild(self, kind: str, ids: Sequence[str], *, queue: bool = True) -> None:
         """Make the passages of records anew, from their rows."""

@@ -1,19 +1,313 @@
-"""Makes the vectors of records, behind the verbs. (To be written: see the class's users.)"""
+"""Makes the vectors of records, behind the verbs: after the commit, in batches, on a thread of the store."""
 
 from __future__ import annotations
 
-from typing import Any
+import logging
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from wilk import models
+from wilk.engine import Engine
+from wilk.errors import BackendError, WilkError
+from wilk.services.search.batch import Batch, StoreCloses
+from wilk.services.search.building import Building, note_rules
+from wilk.services.search.embedders import Embedders, Refused, embed
+from wilk.services.search.following import stale
+from wilk.services.search.passages import VERSION, model_of
+from wilk.services.search.queue import Claim, Queue
+from wilk.services.search.spaces import Space
+from wilk.worker import Worker
+
+if TYPE_CHECKING:
+    from numpy import float32
+    from numpy.typing import NDArray
+
+    from wilk.contracts import Embedder, Embedding
+    from wilk.services.keeping.archiver import Archiver
+    from wilk.services.search.following import Following
+    from wilk.settings import Settings
+
+logger = logging.getLogger("wilk.embedding")
+
+_JOB, _LATER = "embedding", "embedding, a further attempt"
+_FIRST_LOOK = 2.0  # seconds after opening, when a process that stays looks whether the model has changed
+_MOST_RECORDS = 256
+_PAGE = 200
+_SHORT = 0.2  # seconds
+_QUERIES = 256
 
 
 class Indexing:
-    def __init__(self, *parts: Any) -> None:
-        pass
+    """The vectors of one store's records, and the passages of an older one."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        settings: Settings,
+        find: Callable[[str], Embedder],
+        archiver: Archiver,
+        following: Following,
+        worker: Worker,
+    ) -> None:
+        self._engine = engine
+        self._archiver = archiver
+        self._following = following
+        self._worker = worker
+        self.embedders = Embedders(settings, find)
+        self.queue = Queue(engine, archiver)
+        self.building = Building(engine, archiver, following, self.queue)
+        self.error: str | None = None
+        self.handled = 0
+        self._asked = 0
+        self._queries: OrderedDict[tuple[str, str, str], NDArray[float32]] = OrderedDict()
+        self._told: set[str] = set()
+        self._prepared = False
+        self._renew_locks()
+
+    def _renew_locks(self) -> None:
+        """Begin, also in a forked child: which thread was at work in the parent is nothing to it."""
+        self._pid = os.getpid()
+        self._turn = threading.Lock()
+        self._checked: str | None = None
+
+    @property
+    def turn(self) -> threading.Lock:
+        """Held by the one thread of the process that makes vectors."""
+        if self._pid != os.getpid():
+            self._renew_locks()
+        return self._turn
+
+    @property
+    def embeds(self) -> bool:
+        """Whether the settings name an embedder."""
+        return self.embedders.name != "none"
+
+    # -- when ----------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        pass
+        """Go on with what was left, once the store is open for writing. Raises PluginError for an embedder
+        that is not there."""
+        if not self.embeds:
+            return
+        self.embedders.check()
+        there = self.building.open_spaces()
+        other = any(one[-1].embedder != self.embedders.name for one in there.values())
+        if not there or other or self.building.unfinished() or not self.queue.is_empty():
+            self.wake()
+        else:
+            self._worker.repeat(_LATER, _FIRST_LOOK, self._again)
 
     def wake(self) -> None:
-        pass
+        """Make vectors soon: something was put into the queue."""
+        if self.embeds:
+            self._worker.submit(_JOB, self._run)
 
     def close(self) -> None:
-        pass
+        """Let go of the models."""
+        self.embedders.close()
+
+    def _again(self) -> None:
+        self._worker.cancel(_LATER)
+        self._run()
+
+    def _run(self) -> None:
+        """As many steps as are done in a moment, at least one; what comes next is another job, so that
+        closing and forking do not wait for it."""
+        if not self.turn.acquire(blocking=False):
+            return  # a verb does the same just now, and wakes this thread when it is done
+        try:
+            self._asked, begin, more = 0, monotonic(), True
+            while more and monotonic() < begin + _SHORT:
+                more = self.step()
+            self.error = None
+            self._told.discard("failure")
+            if more:
+                self.wake()
+            elif (seconds := self.queue.next_due()) is not None:
+                self._worker.repeat(_LATER, max(0.1, seconds), self._again)
+        except StoreCloses:
+            pass
+        except WilkError as error:
+            self.error = str(error)
+            self._tell("failure", "vectors of records cannot be made now: %s", error)
+            seconds = self.queue.next_due() or 60.0
+            self._worker.repeat(_LATER, max(0.1, seconds), self._again)
+        finally:
+            self.turn.release()
+
+    # -- one step ------------------------------------------------------------------------------
+
+    def step(self, *, others: bool = False) -> bool:
+        """Do the next piece of work; False when nothing is left that can be done now.
+
+        ``others`` takes over what another process has claimed, or what waits for a further attempt. Raises
+        BackendError when the model fails; what it was to do waits in the queue.
+        """
+        if not self.ready():
+            return False
+        most = min(_MOST_RECORDS, max(1, self.embedders.chosen().batch))
+        claims, until = self.queue.claim(most, others=others)
+        if claims:
+            self._batch(claims, until, others=others)
+            return True
+        return self.building.step()
+
+    def ready(self) -> bool:
+        """Make passages and spaces that are missing; False when there is nothing to make vectors of."""
+        self.prepare()
+        return self._prepared and self._choose()
+
+    def left(self) -> int:
+        """How many records wait for vectors, in the queue or on the way to it."""
+        pending = sum(one.pending - one.failed for one in self.queue.counts().values())
+        return pending + self.building.left()
+
+    def _choose(self) -> bool:
+        """See once per process that the spaces are those of the configured model; False when there is nothing
+        to make vectors of."""
+        if self._checked is not None:
+            return True
+        if not self.building.open_spaces() and not self.building.any_records():
+            return False
+        chosen = self.embedders.chosen()
+        name, model = self.embedders.name, chosen.model
+        if missing := self.building.missing(name, model):
+            self.building.make(missing, name, model, self.dimension(chosen))
+        self.building.check_rules()
+        self._checked = model
+        return True
+
+    def dimension(self, embedding: Embedding) -> int:
+        """How many values a model's vectors have, by asking it."""
+        found = embed(embedding, ["wilk"])[0]
+        if isinstance(found, Refused):
+            raise BackendError(f"the embedder of {embedding.model!r} refuses a plain word: {found}")
+        return len(found) // 4
+
+    def _batch(self, claims: list[Claim], until: int, *, others: bool) -> None:
+        """Make and write the vectors of claimed records."""
+        self.handled += len(claims)
+        batch = Batch(self._engine, self._archiver, self.queue, claims, until, self._asking)
+        try:
+            batch.read(self.building.open_spaces(), self.embedders)
+            batch.embed()
+            unserved = batch.write(self.building.open_spaces)
+        except StoreCloses:
+            self.queue.release(batch.claims, batch.until)
+            raise
+        except WilkError as error:
+            self.queue.failed(batch.claims, batch.until, str(error))
+            raise
+        if unserved and others:
+            raise BackendError(
+                f"the model that {unserved} is built for by another process is not to be had here; let that "
+                "process go on, or close it"
+            )
+
+    def build_again(self, kinds: Sequence[str]) -> None:
+        """Begin to build the vectors of kinds anew, beside those that are searched."""
+        chosen = self.embedders.chosen()
+        self.building.again(kinds, self.embedders.name, chosen.model, self.dimension(chosen))
+        self._checked = None  # other kinds may have another model still
+
+    def _asking(self) -> None:
+        """Before a model is asked: once the store closes, one call is all that it waits for."""
+        if self._asked and self._worker.stopping:
+            raise StoreCloses
+        self._asked += 1
+
+    # -- passages ------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Make the passages of what was written before there were any, or by other rules. Takes its time
+        once, for a database of an older version; goes on where it was interrupted."""
+        if self._prepared or self._engine.readonly:
+            return
+        for kind in stale(self._engine):
+            while self._prepare_page(kind):
+                if self._worker.stopping:
+                    return
+        self._prepared = not self._engine.in_transaction  # which may be rolled back
+
+    def forget_passages(self, kinds: Sequence[str]) -> None:
+        """Have the passages of kinds made anew by the next ``prepare``; those without a record go."""
+        one: Any = models.Passage
+        with self._engine.transaction():
+            for kind in kinds:
+                model = model_of(kind)
+                gone = one.record_id.not_in(model.select(model.id))
+                self._archiver.drop_derived(models.Passage, (one.kind == kind) & gone)
+                note_rules(self._engine, kind, "")
+            self._prepared = False
+
+    def _prepare_page(self, kind: str) -> bool:
+        """Make the passages of the next records of a kind; False when none is left."""
+        engine, model = self._engine, model_of(kind)
+        key, one = model._meta.primary_key, models.IndexedKind
+        with engine.transaction():
+            state = engine.select(one.select(one.version, one.cursor).where(one.kind == kind))
+            cursor = None
+            if state and state[0][0] == VERSION:
+                cursor = state[0][1]
+                if cursor is None:
+                    return False  # another process was faster
+            query = model.select(key, model.id).order_by(key).limit(_PAGE)
+            if cursor:
+                query = query.where(key > (int(cursor) if key.name == "pk" else cursor))
+            rows = engine.select(query)
+            self._following.rebuild(kind, [id for _, id in rows])
+            note_rules(engine, kind, str(rows[-1][0]) if len(rows) == _PAGE else None)
+        return len(rows) == _PAGE
+
+    # -- searching -----------------------------------------------------------------------------
+
+    def query(self, text: str) -> dict[str, tuple[Space, NDArray[float32]]]:
+        """The vector of a query per kind that can be searched by vectors, by the model of the kind's space.
+
+        Empty without an embedder, and when it fails: that is logged once, and full text finds on.
+        """
+        if not self.embeds:
+            return {}
+        found: dict[str, tuple[Space, NDArray[float32]]] = {}
+        try:
+            for kind, known in self.building.open_spaces().items():
+                if known[0].state != "active":
+                    continue
+                vector = self._of_query(known[0], text)
+                if vector is not None:
+                    found[kind] = (known[0], vector)
+            self._told.discard("query")
+        except WilkError as error:
+            self._tell("query", "the query has no vector, so that words alone are searched: %s", error)
+            return {}
+        if self._checked is None and not self._engine.readonly:
+            self.wake()  # the model is open now, so that it costs nothing to see whether it is another one
+        return found
+
+    def _of_query(self, space: Space, text: str) -> NDArray[float32] | None:
+        import numpy as np
+
+        key = (str(space.embedder), space.model, text)
+        vector = self._queries.get(key)
+        if vector is None:
+            embedding = self.embedders.of(space)
+            if embedding is None:
+                return None
+            made = embed(embedding, [text], query=True)[0]
+            if isinstance(made, Refused):
+                self._tell("query", "the query has no vector, so that words alone are searched: %s", made)
+                return None
+            vector = np.frombuffer(made, dtype="<f4").astype(np.float32)
+            self._queries[key] = vector
+            while len(self._queries) > _QUERIES:
+                self._queries.popitem(last=False)
+        return vector if len(vector) == space.dimension else None
+
+    def _tell(self, what: str, message: str, *values: object) -> None:
+        """Log a failure, and not again until it has passed."""
+        logger.log(logging.DEBUG if what in self._told else logging.WARNING, message, *values)
+        self._told.add(what)

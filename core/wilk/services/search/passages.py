@@ -7,8 +7,11 @@ is a part of JSON, or of several columns, or too long to be one hit.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
+from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import UUID
 
 from wilk import codec, models
 from wilk.records.connectome import Document, Memory
@@ -27,7 +30,12 @@ LONGEST = 1500
 MOST = 400
 """Passages of one record; what goes beyond them is not searched."""
 
+PARTS_OF_OUTPUT = 4
+"""Passages of a message of the role ``tool`` that get vectors: a listing of a thousand lines is found by
+its words, and its meaning is told by its beginning."""
+
 _LONGEST_WORD = 512  # what has no space for this long is no text: base64, a minified file
+_LARGEST = 2**63
 
 
 class Source(NamedTuple):
@@ -68,20 +76,35 @@ KINDS = ("message", *SOURCES)
 """The kinds that can be searched."""
 
 
+def model_of(kind: str) -> Any:
+    """The model of a kind of records."""
+    return models.Message if kind == "message" else SOURCES[kind].model()
+
+
 def passages(text: str) -> list[str]:
-    """Part a text into pieces of at most ``LONGEST`` characters: at paragraphs, else sentences, else spaces."""
-    clean = codec.storable_text(text)[0]
+    """Part a text into pieces of at most ``LONGEST`` characters: at paragraphs, sentences, or spaces."""
+    return parted(codec.storable_text(text)[0], LONGEST)
+
+
+def parted(text: str, longest: int) -> list[str]:
+    """Part a text into at most ``MOST`` pieces of at most ``longest`` characters; none is blank."""
     pieces: list[str] = []
-    start, end = 0, len(clean)
+    start, end = 0, len(text)
     while start < end and len(pieces) < MOST:
-        stop = min(start + LONGEST, end)
+        stop = min(start + longest, end)
         if stop < end:
-            stop = _break(clean, start, stop)
-        piece = clean[start:stop].strip()
+            stop = _break(text, start, stop)
+        piece = text[start:stop].strip()
         if piece:
             pieces.append(piece)
         start = stop
     return pieces
+
+
+def of_message(role: str, text: str) -> list[str]:
+    """The passages of a message that get vectors, by part."""
+    found = passages(text)
+    return found[:PARTS_OF_OUTPUT] if role == "tool" else found
 
 
 def _break(text: str, start: int, stop: int) -> int:
@@ -99,18 +122,29 @@ def _joined(value: Any) -> str:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """What a person would read in a JSON value, in its order. Goes down without recursion: documents nest."""
+    """What a person would read in a JSON value, in its order. Goes down without recursion: documents nest.
+
+    A value that is just being written gives the same as what the codec reads of it later.
+    """
     waiting = [value]
     while waiting:
         one = waiting.pop()
+        if isinstance(one, Enum):
+            one = one.value
         if isinstance(one, str):
             if one.strip() and (len(one) <= _LONGEST_WORD or not re.search(rf"\S{{{_LONGEST_WORD}}}", one)):
-                yield one
+                yield str.__str__(one)
         elif isinstance(one, bool) or one is None:
             continue
-        elif isinstance(one, (int, float)):
-            yield str(one)
-        elif isinstance(one, dict):
-            waiting.extend(reversed(one.values()))
+        elif isinstance(one, int):
+            if abs(one) < _LARGEST:
+                yield int.__repr__(one)
+        elif isinstance(one, float):
+            if isfinite(one):
+                yield float.__repr__(one)
+        elif isinstance(one, Mapping):
+            waiting.extend(reversed(list(one.values())))
         elif isinstance(one, (list, tuple)):
             waiting.extend(reversed(one))
+        elif isinstance(one, UUID):
+            yield str(one)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from wilk import codec, models
 from wilk.engine import Engine
 from wilk.services.search.following import Following
-from wilk.services.search.passages import KINDS
+from wilk.services.search.passages import KINDS, model_of
 from wilk.services.search.spaces import advance, tag
 
 _E = TypeVar("_E")
@@ -22,7 +22,6 @@ class Returning:
         self._engine = engine
         self._following = following
         self._records: dict[str, list[str]] = {}
-        self._embedded: dict[str, set[str]] = {}
         self._states: dict[int, str] = {}
 
     def vectors(
@@ -30,14 +29,17 @@ class Returning:
     ) -> tuple[list[_E], list[dict[str, Any]]]:
         """Choose the vectors that have a place to come back to, and give them new numbers.
 
-        A record's vector by a model that is not in use any more stays in the archive: the record is
-        embedded again.
+        A record's vector stays in the archive when its model is not in use any more, when the record is not
+        there, or has another one by now: whatever is wanting is made again.
         """
+        there = self._there(rows)
         chosen: list[_E] = []
         fitting: list[dict[str, Any]] = []
         for entry, row in zip(entries, rows, strict=True):
             space = row["space_id"]
             if not self._open(space, row["kind"]):
+                continue
+            if row["kind"] is not None and not self._wanted(row, there):
                 continue
             number = advance(self._engine, space, 1)
             data = row["data"]
@@ -51,15 +53,33 @@ class Returning:
             for row in rows:
                 if row["metadata"]:
                     tag(self._engine, row["space_id"], [(row["number"], codec.loads(row["metadata"]))])
-                if row["kind"] is not None:
-                    self._embedded.setdefault(row["kind"], set()).add(row["record_id"])
         elif kind in KINDS:
             self._records.setdefault(kind, []).extend(row["id"] for row in rows)
 
     def finish(self) -> None:
         """Make what is derived of the records, once all of them are there."""
         for kind, ids in self._records.items():
-            self._following.returned(kind, ids, self._embedded.get(kind, ()))
+            self._following.returned(kind, ids)
+
+    def _there(self, rows: Sequence[dict[str, Any]]) -> set[tuple[Any, ...]]:
+        """Which records of vectors there are, and which of the vectors."""
+        found: set[tuple[Any, ...]] = set()
+        vector: Any = models.Vector
+        for kind in {row["kind"] for row in rows} - {None}:
+            ids = sorted({row["record_id"] for row in rows if row["kind"] == kind})
+            model = model_of(kind)
+            found.update(
+                (kind, id) for (id,) in self._engine.select(model.select(model.id).where(model.id.in_(ids)))
+            )
+            query = vector.select(vector.space, vector.record_id, vector.part)
+            found.update(self._engine.select(query.where(vector.kind == kind, vector.record_id.in_(ids))))
+        return found
+
+    @staticmethod
+    def _wanted(row: dict[str, Any], there: set[tuple[Any, ...]]) -> bool:
+        """Whether a vector's record is there without it."""
+        present = (row["space_id"], row["record_id"], row["part"]) in there
+        return (row["kind"], row["record_id"]) in there and not present
 
     def _open(self, space: int, kind: str | None) -> bool:
         """Whether vectors can come back to a space; one that was dropped by name is opened again."""

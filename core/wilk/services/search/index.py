@@ -1,0 +1,129 @@
+"""The search index: how far it is, and making it anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any
+
+from wilk import models
+from wilk.engine import Engine
+from wilk.errors import Invalid
+from wilk.records.search import IndexStatus
+from wilk.services import checks
+from wilk.services.search.indexing import Indexing
+from wilk.services.search.passages import KINDS, SOURCES, model_of
+from wilk.services.search.queue import Waiting
+
+if TYPE_CHECKING:
+    from wilk.services.search.following import Following
+    from wilk.services.search.spaces import Space
+
+
+class Index:
+    """The search index of a store: the passages of its records, and their vectors."""
+
+    def __init__(self, engine: Engine, indexing: Indexing, following: Following) -> None:
+        self._engine = engine
+        self._indexing = indexing
+        self._following = following
+
+    def status(self) -> list[IndexStatus]:
+        """Tell how far the vectors of each kind of records are.
+
+        Records without text have no vectors, so that ``embedded`` may stay below ``records``.
+        """
+        there = self._indexing.building.open_spaces()
+        waiting = self._indexing.queue.counts()
+        return [self._of(kind, there.get(kind, []), waiting.get(kind)) for kind in KINDS]
+
+    def update(self, *, progress: Callable[[int, int], object] | None = None) -> int:
+        """Make what is missing of the index now, and return when nothing is; without an embedder, the
+        passages alone.
+
+        Every record that has text and no vector is looked at, whether it was noted as waiting or not.
+        What another process has claimed, or what waits for a further attempt, is made as well.
+        ``progress(done, of)`` is called between batches with numbers of records. Returns how many there were
+        to look at. Raises BackendError when the embedder fails; what is left waits, and nothing is lost.
+        """
+        self._check_transaction("update")
+        indexing = self._indexing
+        if not indexing.embeds:
+            indexing.prepare()
+            return 0
+        with indexing.turn:
+            if not indexing.ready():
+                return 0
+            indexing.building.queue_missing()
+            left, before = indexing.left(), indexing.handled
+            done = 0
+            while indexing.step(others=True):
+                if indexing.handled - before > done:
+                    done = indexing.handled - before
+                    if progress is not None:
+                        progress(done, max(done, left))
+            return done
+
+    def rebuild(
+        self,
+        kinds: Collection[str] | None = None,
+        *,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> list[IndexStatus]:
+        """Make the index of some kinds of records anew, or of all; return the status afterwards.
+
+        New vectors are built beside those that are searched meanwhile, and take their place when they
+        are complete. When this is interrupted, it goes on when the store is next opened. Without an
+        embedder the passages alone are made. ``progress`` is as with ``update``.
+        """
+        self._check_transaction("rebuild")
+        chosen = list(KINDS) if kinds is None else _checked(kinds)
+        indexing = self._indexing
+        indexing.forget_passages([kind for kind in chosen if kind in SOURCES])
+        indexing.prepare()
+        if indexing.embeds:
+            with indexing.turn:
+                indexing.build_again(chosen)
+            self.update(progress=progress)
+        return [one for one in self.status() if one.kind in chosen]
+
+    def _of(self, kind: str, known: list[Space], waiting: Waiting | None) -> IndexStatus:
+        newest = known[-1] if known else None
+        pending, failed, error = waiting or Waiting(0, 0, None)
+        building = newest is not None and (newest.state == "building" or newest.cursor is not None)
+        return IndexStatus(
+            kind=kind,
+            state="none" if newest is None else "building" if building else "active",
+            model=None if newest is None else newest.model,
+            dimension=None if newest is None else newest.dimension,
+            records=self._count(model_of(kind)),
+            embedded=0 if newest is None else self._embedded(newest),
+            pending=pending,
+            failed=failed,
+            error=error or (self._indexing.error if pending else None),
+        )
+
+    def _count(self, model: Any) -> int:
+        from peewee import fn  # with Peewee; see wilk.models
+
+        count: int = self._engine.select(model.select(fn.COUNT(model._meta.primary_key)))[0][0]
+        return count
+
+    def _embedded(self, space: Space) -> int:
+        """How many records have vectors in a space."""
+        from peewee import fn  # with Peewee; see wilk.models
+
+        one: Any = models.Vector
+        query = one.select(fn.COUNT(one.record_id.distinct())).where(one.space == space.id)
+        count: int = self._engine.select(query)[0][0]
+        return count
+
+    def _check_transaction(self, verb: str) -> None:
+        if self._engine.in_transaction:
+            raise Invalid(
+                f"index.{verb} works in many short transactions, so that other writers get their turn; "
+                "call it outside of one"
+            )
+
+
+def _checked(kinds: Collection[str]) -> list[str]:
+    return [checks.one_of("kind", one, KINDS) for one in checks.texts("kinds", kinds)]
