@@ -12,8 +12,8 @@ from pathlib import Path
 
 import wilk
 from wilk.definitions.tables import Files
+from wilk.services.embedding.following import stale
 from wilk.services.memory.context_reading import STATEMENTS
-from wilk.services.search.following import stale
 
 FILE = Path(wilk.__file__).parent / "backends" / "sqlite_statements.json"
 

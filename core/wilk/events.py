@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from wilk.records.context import Context
     from wilk.records.conversation import Message
     from wilk.records.definitions import Change, Failure
-    from wilk.services.search.following import Following
+    from wilk.services.embedding.following import Following
     from wilk.store import Store
 
 

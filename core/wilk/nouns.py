@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from wilk.services.definitions.personas import Personas
     from wilk.services.definitions.presets import Presets
     from wilk.services.definitions.prompts import Prompts
+    from wilk.services.embedding.following import Following
+    from wilk.services.embedding.index import Index
+    from wilk.services.embedding.indexing import Indexing
     from wilk.services.keeping.archive import Archive
     from wilk.services.keeping.archiver import Archiver
     from wilk.services.keeping.outbox import Outbox
@@ -51,15 +54,12 @@ if TYPE_CHECKING:
     from wilk.services.memory.upkeep import Upkeep
     from wilk.services.people import Groups, Users
     from wilk.services.registry.registry import Registry
-    from wilk.services.search.following import Following
-    from wilk.services.search.index import Index
-    from wilk.services.search.indexing import Indexing
-    from wilk.services.search.nearest import Neighbours
-    from wilk.services.search.opened import Indexes
     from wilk.services.search.searching import Searching
     from wilk.services.search.similarity import Similarity
-    from wilk.services.search.vectors import Vectors
     from wilk.services.tools.tools import Tools
+    from wilk.services.vectors.indexes import Indexes
+    from wilk.services.vectors.nearest import Neighbours
+    from wilk.services.vectors.vectors import Vectors
     from wilk.settings import Settings
     from wilk.worker import Worker
 
@@ -313,28 +313,28 @@ class Nouns:
     @cached_property
     def vectors(self) -> Vectors:
         """Vectors, in collections, and what is nearest to one."""
-        from wilk.services.search.vectors import Vectors
+        from wilk.services.vectors.vectors import Vectors
 
         return Vectors(self._engine, self._events, self._archiver, self._vector_indexes, self._neighbours)
 
     @cached_property
     def _vector_indexes(self) -> Indexes:
         """The open indexes of vectors."""
-        from wilk.services.search.opened import Indexes
+        from wilk.services.vectors.indexes import Indexes
 
         return Indexes(self._engine, self.settings, self.host.vector_index, self._folder, self._worker)
 
     @cached_property
     def _neighbours(self) -> Neighbours:
         """What finds the vectors that are nearest to one."""
-        from wilk.services.search.nearest import Neighbours
+        from wilk.services.vectors.nearest import Neighbours
 
         return Neighbours(self._engine, self._vector_indexes)
 
     @cached_property
     def index(self) -> Index:
         """How far the search index is, and making it anew."""
-        from wilk.services.search.index import Index
+        from wilk.services.embedding.index import Index
 
         return Index(self._engine, self._indexing, self._following)
 
@@ -426,7 +426,7 @@ class Nouns:
     @cached_property
     def _following(self) -> Following:
         """What keeps passages, vectors and the queue of embedding in step with records."""
-        from wilk.services.search.following import Following
+        from wilk.services.embedding.following import Following
 
         return Following(
             self._engine,
@@ -438,7 +438,7 @@ class Nouns:
     @cached_property
     def _indexing(self) -> Indexing:
         """What makes the vectors of records, behind the verbs."""
-        from wilk.services.search.indexing import Indexing
+        from wilk.services.embedding.indexing import Indexing
 
         return Indexing(
             self._engine,

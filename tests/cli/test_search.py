@@ -103,4 +103,4 @@ def test_a_readonly_store_is_searched(good: Run, session: str) -> None:
 
 
 def test_without_an_embedder_nothing_of_vectors_is_imported(good: Run, session: str) -> None:
-    assert not modules_after("search", "wolf") & {"numpy", "asyncio", "wilk.services.search.nearest"}
+    assert not modules_after("search", "wolf") & {"numpy", "asyncio", "wilk.services.vectors.nearest"}

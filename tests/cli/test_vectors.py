@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from wilk import open_store
-from wilk.services.search import spaces
+from wilk.services.vectors import spaces
 
 from .conftest import Result
 

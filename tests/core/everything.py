@@ -6,9 +6,9 @@ from typing import Any
 
 import wilk
 from wilk.models.base import JsonField, TimeField
+from wilk.services.embedding.passages import SOURCES
 from wilk.services.keeping.kinds import KINDS
-from wilk.services.search import spaces
-from wilk.services.search.passages import SOURCES
+from wilk.services.vectors import spaces
 
 BEGIN = 1_700_000_000_000_000
 JSON = (

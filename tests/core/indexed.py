@@ -16,7 +16,7 @@ import wilk
 from wilk import models, settings
 from wilk.host import Host
 from wilk.records.search import IndexStatus
-from wilk.services.search.passages import KINDS, SOURCES, of_message, passages
+from wilk.services.embedding.passages import KINDS, SOURCES, of_message, passages
 
 WAIT = 20.0
 Key = tuple[str, str, int]

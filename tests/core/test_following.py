@@ -10,9 +10,9 @@ import pytest
 from tests.embedding import Bag
 
 import wilk
-from wilk.services.search import following, indexing
-from wilk.services.search.following import stale
-from wilk.services.search.passages import SOURCES, VERSION
+from wilk.services.embedding import following, indexing
+from wilk.services.embedding.following import stale
+from wilk.services.embedding.passages import SOURCES, VERSION
 
 from .indexed import check_passages, check_vectors, indexed_kinds, opened
 
@@ -112,7 +112,7 @@ def test_records_of_an_older_database_get_vectors(older: Path) -> None:
 
 
 def test_other_rules_make_passages_and_vectors_anew(older: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from wilk.services.search import building, passages
+    from wilk.services.embedding import building, passages
 
     plugin = Bag()
     with opened(older, plugin) as store:

@@ -16,8 +16,8 @@ from tests.embedding import Bag, bag
 
 import wilk
 from wilk import PluginError
-from wilk.services.search import following, queue
-from wilk.services.search.passages import LONGEST
+from wilk.services.embedding import following, queue
+from wilk.services.embedding.passages import LONGEST
 
 from .indexed import WAIT, Gate, check_passages, check_vectors, opened, pending, status, until
 

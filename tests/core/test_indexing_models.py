@@ -111,7 +111,7 @@ class TestModels:
     def test_a_process_that_stays_notices_by_itself(
         self, full: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from wilk.services.search import indexing
+        from wilk.services.embedding import indexing
 
         monkeypatch.setattr(indexing, "_FIRST_LOOK", 0.01)
         plugin = Bag("bag-2")
@@ -141,7 +141,7 @@ class TestModels:
     def test_a_collection_of_that_name_is_left_alone(
         self, home: Path, plugin: Bag, caplog: pytest.LogCaptureFixture
     ) -> None:
-        from wilk.services.search import spaces
+        from wilk.services.vectors import spaces
 
         with wilk.open_store(home=home) as store:
             spaces.make(store._engine, "memory", model="mine", dimension=3, distance="dot")

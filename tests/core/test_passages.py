@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import wilk
 from wilk import codec
-from wilk.services.search.passages import (
+from wilk.services.embedding.passages import (
     LONGEST,
     MOST,
     PARTS_OF_OUTPUT,

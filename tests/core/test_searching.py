@@ -18,7 +18,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import wilk
-from wilk.services.search.passages import KINDS
+from wilk.services.embedding.passages import KINDS
 
 
 def found(store: wilk.Store, query: str, **options: Any) -> list[str]:

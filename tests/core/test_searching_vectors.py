@@ -12,8 +12,8 @@ from tests.embedding import Bag
 
 import wilk
 from wilk.host import Host
+from wilk.services.embedding.passages import KINDS
 from wilk.services.search import searching
-from wilk.services.search.passages import KINDS
 
 MEANING = {"hound": "dog", "puppy": "dog", "automobile": "car", "vehicle": "car"}
 

@@ -190,7 +190,7 @@ class TestRefused:
             points.vectors.search("points", [1, 0], k)
 
     def test_collections_that_the_embedder_keeps(self, store: wilk.Store) -> None:
-        from wilk.services.search import spaces
+        from wilk.services.vectors import spaces
 
         spaces.make(store._engine, "kept", model="m", dimension=2, distance="cosine", kind="message")
         for change in (
@@ -482,7 +482,7 @@ class TestIndexFiles:
     def test_the_first_search_after_opening_reads_few_vectors(
         self, store: wilk.Store, home: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from wilk.services.search.rows import Rows
+        from wilk.services.vectors.rows import Rows
         from wilk.testing.vector_index import clustered
 
         rows = clustered(20_000, 16)

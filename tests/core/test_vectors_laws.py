@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import wilk
-from wilk.services.search import nearest
-from wilk.services.search.filters import fits
+from wilk.services.vectors import nearest
+from wilk.services.vectors.filters import fits
 from wilk.settings import Settings
 from wilk.testing.vector_index import Given, clustered
 from wilk.vectors import flat

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from wilk.aio.nouns import Noun, aside, reading, writing
-from wilk.services.search.index import Index
-from wilk.services.search.vectors import Vectors
+from wilk.services.embedding.index import Index
+from wilk.services.vectors.vectors import Vectors
 
 
 class AsyncIndex(Noun):

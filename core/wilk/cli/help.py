@@ -34,6 +34,8 @@ _GROUPS = {
         "world-models",
         "consolidation",
     ),
+    "Search": ("search", "index", "vectors"),
+    "Tools and packages": ("tools", "registry"),
     "Archive": ("archive", "retention"),
     "The rest": ("cache", "plugins", "config", "completion", "help"),
 }

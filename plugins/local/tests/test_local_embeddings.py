@@ -215,7 +215,7 @@ class TestModels:
         assert options.chosen({"model": None, "threads": None}, None) == options.chosen({}, None)
 
     def test_take_texts_as_long_as_passages(self) -> None:
-        from wilk.services.search.passages import LONGEST
+        from wilk.services.embedding.passages import LONGEST
 
         assert embedding.LONGEST >= LONGEST
 

@@ -10,13 +10,16 @@ import json
 import shutil
 import sqlite3
 import tempfile
+from array import array
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import wilk
+from wilk import models
 from wilk.migrations import runner
+from wilk.services.vectors import spaces
 
 FOLDER = Path(__file__).parent
 
@@ -76,6 +79,7 @@ def fill(store: wilk.Store) -> None:
     store.sessions.remove("removed", reason="tidied")
     fill_memory(store)
     fill_learning(store)
+    fill_search(store)
 
 
 def fill_memory(store: wilk.Store) -> None:
@@ -98,6 +102,37 @@ def fill_memory(store: wilk.Store) -> None:
     store.reasoning.add("coder", {"agent_response": "42", "tool_calls": []})
     store.state.set("timeline_state_x", {"at": 3})
     store._cache_entries.set("responses", "k", {"v": 1})
+
+
+def fill_search(store: wilk.Store) -> None:
+    """Rows of the search and registry families, and a large output of a tool."""
+    store.vectors.add("own", "a/1", [1.0, 0.5], metadata={"lang": "en", "deep": {"n": 1}}, model="m")
+    store.vectors.add("own", "gone", [0.0, 1.0], model="m")
+    store.vectors.remove("own", "gone", reason="tidied")
+    store.index.update()
+    with store.transaction():
+        kept = spaces.make(
+            store._engine, "pin", model="bag", dimension=2, distance="cosine", kind="pin", embedder="bag"
+        )
+        data = array("f", [0.0, 1.0]).tobytes()
+        entry = spaces.Entry(store.pins.list("long")[0].id, 0, data, {}, "hash")
+        spaces.write(store._engine, store._archiver, kept, [entry])
+    store._following.begin()
+    store.pins.add("long", "still to be embedded")
+    large = store.tool_calls.start("long", "read", {"path": "large"})
+    store.tool_calls.finish(large.id, result={"text": "line\n" * 10_000})
+    engine = store._engine
+    package = models.RegistryPackage.insert(
+        source="team", name="reviewer", version="1.2.0", tags=["code"], downloads=3, rating=4.5,
+        location="reviewer.zip", checksum="0" * 64, metadata={"new": True}, cached_at=1, expires_at=2,
+    )  # fmt: skip
+    installation = models.Installation.insert(
+        id="reviewer", source="team", package="reviewer", version="1.2.0", checksum="0" * 64,
+        files={"agent.yaml": "1" * 64}, installed_at=1, updated_at=2,
+    )  # fmt: skip
+    with store.transaction():
+        engine.run(package)
+        engine.run(installation)
 
 
 def fill_learning(store: wilk.Store) -> None:
@@ -132,6 +167,7 @@ def everything(store: wilk.Store) -> Any:
             "archive": store.archive.list(limit=1000),
         }
         | _later_families(store)
+        | _search_families(store)
     )
 
 
@@ -148,6 +184,20 @@ def _later_families(store: wilk.Store) -> dict[str, Any]:
         "learning": [store.interactions.list(), store.interactions.actions("i1"), store.patterns.list(),
                      store.feedback.list(), store.preferences.list(), store.world_models.by_domain("ways"),
                      store.world_models.snapshots(store.world_models.by_domain("ways")[0].id)],
+    }  # fmt: skip
+
+
+def _search_families(store: wilk.Store) -> dict[str, Any]:
+    if not any(one.name == "own" for one in store.vectors.collections()):
+        return {}  # a database of an earlier schema
+    calls = store.tool_calls.list("long", name="read")
+    return {
+        "vectors": [store.vectors.collections(), store.vectors.get("own", "a/1"),
+                    store.vectors.search("own", [1.0, 0.0], where={"deep.n": 1})],
+        "search": [(one.kind, one.id) for one in store.search("times")],
+        "index": store.index.status(),
+        "tools": [calls, len(store.tool_calls.result(calls[0].id)["text"])],
+        "registry": store.registry.installed(),
     }  # fmt: skip
 
 

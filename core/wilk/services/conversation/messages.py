@@ -25,8 +25,8 @@ from wilk.services.checks import limit as limits
 from wilk.services.conversation.message_rows import columns
 from wilk.services.conversation.message_rows import message as as_message
 from wilk.services.conversation.transcript import Transcript, held
+from wilk.services.embedding.following import Following
 from wilk.services.memory import importance as scoring
-from wilk.services.search.following import Following
 
 ROLES = ("user", "assistant", "system", "tool", "developer")
 """The roles that are known; any other is kept as it came (trap T7)."""

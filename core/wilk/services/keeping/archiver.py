@@ -20,7 +20,7 @@ from wilk.services.keeping.outbox import Outbox
 
 if TYPE_CHECKING:
     from wilk.models.base import Model
-    from wilk.services.search.following import Following
+    from wilk.services.embedding.following import Following
 
 COMPACTED = "consolidated_to_working"
 """The reason of messages that a summary stands for. They still belong to their session: they are

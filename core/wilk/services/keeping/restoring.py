@@ -14,11 +14,11 @@ from wilk import models
 from wilk.engine import Engine
 from wilk.errors import Conflict, Invalid, NotFound
 from wilk.models.statements import param
+from wilk.services.embedding.following import Following
+from wilk.services.embedding.returning import Returning
 from wilk.services.keeping.archiver import COMPACTED
 from wilk.services.keeping.kinds import KINDS, kind
 from wilk.services.keeping.outbox import Outbox
-from wilk.services.search.following import Following
-from wilk.services.search.returning import Returning
 
 _CHUNK = 500
 

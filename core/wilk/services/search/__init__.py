@@ -1,1 +1,1 @@
-"""What finds things: passages of text, vectors, and the search over both."""
+"""The search over full text and vectors, and what is similar."""

@@ -15,16 +15,16 @@ from wilk.services import checks
 from wilk.services.checks import limit as limits
 from wilk.services.conversation.message_rows import columns
 from wilk.services.conversation.message_rows import message as as_message
+from wilk.services.embedding.passages import KINDS, SOURCES, of_message
 from wilk.services.memory.origins import check_session
 from wilk.services.search.candidates import Candidates, Matches, Scope
 from wilk.services.search.fusing import Entry, Fused, Key, fused
-from wilk.services.search.passages import KINDS, SOURCES, of_message
 from wilk.services.search.snippets import snippet
 from wilk.services.search.words import Term, terms
 
 if TYPE_CHECKING:
-    from wilk.services.search.indexing import Indexing
-    from wilk.services.search.nearest import Neighbours
+    from wilk.services.embedding.indexing import Indexing
+    from wilk.services.vectors.nearest import Neighbours
 
 logger = logging.getLogger("wilk.search")
 

@@ -13,14 +13,14 @@ from wilk import codec, models
 from wilk.engine import Engine
 from wilk.errors import Invalid
 from wilk.services import checks
+from wilk.services.embedding.passages import SOURCES
 from wilk.services.search.candidates import Candidates, Scope
-from wilk.services.search.passages import SOURCES
-from wilk.services.search.spaces import Space
 from wilk.services.search.words import features, overlap, terms
+from wilk.services.vectors.spaces import Space
 
 if TYPE_CHECKING:
-    from wilk.services.search.indexing import Indexing
-    from wilk.services.search.nearest import Neighbours
+    from wilk.services.embedding.indexing import Indexing
+    from wilk.services.vectors.nearest import Neighbours
 
 MOST = 1000
 """Records that are put into groups, the newest."""

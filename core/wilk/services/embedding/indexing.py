@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from wilk import models
 from wilk.engine import Engine
 from wilk.errors import BackendError, WilkError
-from wilk.services.search.batch import Batch, StoreCloses
-from wilk.services.search.building import Building, note_rules
-from wilk.services.search.embedders import Embedders, Refused, embed
-from wilk.services.search.following import stale
-from wilk.services.search.passages import VERSION, model_of
-from wilk.services.search.queue import Claim, Queue
-from wilk.services.search.spaces import Space
+from wilk.services.embedding.batch import Batch, StoreCloses
+from wilk.services.embedding.building import Building, note_rules
+from wilk.services.embedding.embedders import Embedders, Refused, embed
+from wilk.services.embedding.following import stale
+from wilk.services.embedding.passages import VERSION, model_of
+from wilk.services.embedding.queue import Claim, Queue
+from wilk.services.vectors.spaces import Space
 from wilk.worker import Worker
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wilk.contracts import Embedder, Embedding
+    from wilk.services.embedding.following import Following
     from wilk.services.keeping.archiver import Archiver
-    from wilk.services.search.following import Following
     from wilk.settings import Settings
 
 logger = logging.getLogger("wilk.embedding")

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wilk import codec, models
 from wilk.engine import Engine
-from wilk.services.search.filters import conditions, fits
-from wilk.services.search.opened import Indexes
-from wilk.services.search.rows import Row, Rows
-from wilk.services.search.spaces import Space
+from wilk.services.vectors.filters import conditions, fits
+from wilk.services.vectors.indexes import Indexes
+from wilk.services.vectors.rows import Row, Rows
+from wilk.services.vectors.spaces import Space
 
 if TYPE_CHECKING:
     from numpy import float32, int64

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from wilk import models
 from wilk.engine import Engine
 from wilk.models.statements import param
-from wilk.services.search.spaces import Space, parts
+from wilk.services.vectors.spaces import Space, parts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from wilk import models
 from wilk.engine import Engine
 from wilk.models.statements import param
-from wilk.services.search.passages import KINDS, SOURCES, VERSION, model_of, passages
+from wilk.services.embedding.passages import KINDS, SOURCES, VERSION, model_of, passages
 
 if TYPE_CHECKING:
     from wilk.services.keeping.archiver import Archiver

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from wilk import codec, models
 from wilk.engine import Engine
 from wilk.errors import BackendError
-from wilk.services.search.embedders import Embedders, Refused, embed
-from wilk.services.search.passages import of_message
-from wilk.services.search.queue import CLAIMED, Claim, Queue
-from wilk.services.search.spaces import Entry, Space, write
+from wilk.services.embedding.embedders import Embedders, Refused, embed
+from wilk.services.embedding.passages import of_message
+from wilk.services.embedding.queue import CLAIMED, Claim, Queue
+from wilk.services.vectors.spaces import Entry, Space, write
 
 if TYPE_CHECKING:
     from wilk.contracts import Embedding

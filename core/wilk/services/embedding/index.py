@@ -10,13 +10,13 @@ from wilk.engine import Engine
 from wilk.errors import Invalid
 from wilk.records.search import IndexStatus
 from wilk.services import checks
-from wilk.services.search.indexing import Indexing
-from wilk.services.search.passages import KINDS, SOURCES, model_of
-from wilk.services.search.queue import Waiting
+from wilk.services.embedding.indexing import Indexing
+from wilk.services.embedding.passages import KINDS, SOURCES, model_of
+from wilk.services.embedding.queue import Waiting
 
 if TYPE_CHECKING:
-    from wilk.services.search.following import Following
-    from wilk.services.search.spaces import Space
+    from wilk.services.embedding.following import Following
+    from wilk.services.vectors.spaces import Space
 
 
 class Index:

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 from wilk import models
 from wilk.engine import Engine
 from wilk.models.statements import param
-from wilk.services.search.passages import KINDS, VERSION, model_of
-from wilk.services.search.queue import Queue
-from wilk.services.search.spaces import Space, make, spaces
+from wilk.services.embedding.passages import KINDS, VERSION, model_of
+from wilk.services.embedding.queue import Queue
+from wilk.services.vectors.spaces import Space, make, spaces
 
 if TYPE_CHECKING:
+    from wilk.services.embedding.following import Following
     from wilk.services.keeping.archiver import Archiver
-    from wilk.services.search.following import Following
 
 logger = logging.getLogger("wilk.embedding")
 

@@ -8,7 +8,7 @@ from typing import Any
 from wilk import models
 from wilk.errors import Invalid
 from wilk.services import checks
-from wilk.services.search.spaces import tag_of, tags
+from wilk.services.vectors.spaces import tag_of, tags
 
 OPERATORS = ("=", "!=", "<", "<=", ">", ">=", "in", "not in", "exists")
 

@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from wilk.errors import BackendError, Invalid, WilkError
-from wilk.services.search.passages import parted
+from wilk.services.embedding.passages import parted
 
 if TYPE_CHECKING:
     from wilk.contracts import Embedder, Embedding
-    from wilk.services.search.spaces import Space
+    from wilk.services.vectors.spaces import Space
     from wilk.settings import Settings
 
 logger = logging.getLogger("wilk.embedding")

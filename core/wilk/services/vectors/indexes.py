@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from wilk import models
 from wilk.engine import Engine
 from wilk.errors import BackendError
-from wilk.services.search.rows import Rows
-from wilk.services.search.spaces import Space
+from wilk.services.vectors.rows import Rows
+from wilk.services.vectors.spaces import Space
 
 if TYPE_CHECKING:
     from wilk.contracts import Nearest, VectorIndex

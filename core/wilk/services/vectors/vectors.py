@@ -15,12 +15,12 @@ from wilk.models.statements import param
 from wilk.records.search import Collection, Near, Vector
 from wilk.services import checks
 from wilk.services.keeping.archiver import Archiver
-from wilk.services.search import spaces
-from wilk.services.search.nearest import Neighbours
-from wilk.services.search.opened import Indexes
-from wilk.services.search.spaces import DISTANCES, Entry, Space
-from wilk.services.search.vector_values import Item, item, matrix, values
-from wilk.services.search.vector_values import items as checked_items
+from wilk.services.vectors import spaces
+from wilk.services.vectors.indexes import Indexes
+from wilk.services.vectors.nearest import Neighbours
+from wilk.services.vectors.spaces import DISTANCES, Entry, Space
+from wilk.services.vectors.values import Item, item, matrix, values
+from wilk.services.vectors.values import items as checked_items
 
 _WRITTEN_AT_ONCE = 1000
 

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 from wilk import codec, models
 from wilk.engine import Engine
-from wilk.services.search.following import Following
-from wilk.services.search.passages import KINDS, model_of
-from wilk.services.search.spaces import advance, tag
+from wilk.services.embedding.following import Following
+from wilk.services.embedding.passages import KINDS, model_of
+from wilk.services.vectors.spaces import advance, tag
 
 _E = TypeVar("_E")
 

@@ -1,0 +1,1 @@
+"""What is derived of records, in step with them: passages of text, and their vectors."""

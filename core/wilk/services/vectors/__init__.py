@@ -1,0 +1,1 @@
+"""Vectors in collections: their spaces and rows, and what is nearest."""
