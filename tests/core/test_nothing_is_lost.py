@@ -195,6 +195,7 @@ CALLS: dict[str, Call | str] = {
     "retention.run": retain,
     "world_models.deactivate": "sets a flag",
     "world_models.restore": "changes a record by a snapshot, which stays",
+    "tools.run": "writes a call into the log",
     "archive.restore": "takes rows out of the archive",
     "facts.retract": "sets the end of a belief",
     "memories.save_sequence": "writes one record, or changes it",

@@ -6,17 +6,17 @@ and what hangs on it goes along: cascades are walked here, by the table in ``ser
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from wilk import codec, models
+from wilk import models
 from wilk.engine import Engine
 from wilk.errors import Invalid
 from wilk.events import Events
 from wilk.models.statements import param
 from wilk.services.keeping.kinds import kind
 from wilk.services.keeping.outbox import Outbox
+from wilk.services.keeping.rows import encoded
 
 if TYPE_CHECKING:
     from wilk.models.base import Model
@@ -108,11 +108,8 @@ class Archiver:
     ) -> None:
         one = kind(name)
         model = one.model()
-        if one.children:
-            for child in one.children:
-                key = model._meta.combined[child.by] if child.by else model._meta.primary_key
-                parents = model.select(key).where(condition)
-                self._walk(child.kind, child.of(parents), reason, interaction, batch, moved, with_parent=True)
+        for child, each in one.hanging(condition):
+            self._walk(child, each, reason, interaction, batch, moved, with_parent=True)
         engine = self._engine
         insert = engine.statement("archive.insert", _insert)
         columns = [field.column_name for field in model._meta.sorted_fields]
@@ -122,8 +119,8 @@ class Archiver:
         for rows in _chunks(engine, model, condition):
             entries = []
             for values in rows:
-                row = {name: _written(value) for name, value in zip(columns, values, strict=True)}
-                data = codec.dumps(row)
+                row = dict(zip(columns, values, strict=True))
+                data = encoded(row)
                 entries.append(
                     (
                         name,
@@ -182,11 +179,6 @@ class Archiver:
         retired = one.select(one.id).where(one.id == space, one.state == "retired")
         some = vector.select(vector.pk).where(vector.space.in_(retired)).order_by(vector.pk).limit(most)
         return self._engine.run(vector.delete().where(vector.pk.in_(some)))
-
-
-def _written(value: Any) -> Any:
-    """A value of a row as JSON can hold it: bytes as base64 (restoring knows by the column)."""
-    return b64encode(value).decode() if isinstance(value, (bytes, memoryview)) else value
 
 
 def _chunks(engine: Engine, model: type[Model], condition: Any) -> Iterator[list[tuple[Any, ...]]]:

@@ -51,6 +51,15 @@ class Kind(NamedTuple):
         found: str | None = row[self.session] if isinstance(self.session, str) else self.session(row)
         return found
 
+    def hanging(self, condition: Any) -> list[tuple[str, Any]]:
+        """What hangs on the rows that meet a condition: each kind of it, and the condition on its rows."""
+        meta: Any = self.model()._meta
+        found = []
+        for child in self.children:
+            key = meta.combined[child.by] if child.by else meta.primary_key
+            found.append((child.kind, child.of(self.model().select(key).where(condition))))
+        return found
+
     def columns_of_key(self) -> list[str]:
         """The columns that name a record."""
         fields = self.model()._meta.combined

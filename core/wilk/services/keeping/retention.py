@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from wilk import codec, models
+from wilk import models
 from wilk.clock import to_datetime
 from wilk.engine import Engine
 from wilk.errors import Invalid, SettingsError
@@ -19,6 +19,7 @@ from wilk.services.keeping.archiver import Archiver
 from wilk.services.keeping.kinds import kind
 from wilk.services.keeping.retention_groups import staying
 from wilk.services.keeping.retention_rules import Rule, rules_of
+from wilk.services.keeping.rows import encoded
 
 if TYPE_CHECKING:
     from wilk.settings import Settings
@@ -255,16 +256,13 @@ def _spread(name: str, condition: Any, doomed: dict[str, list[Any]]) -> None:
 def _with_children(name: str, condition: Any) -> Iterator[tuple[str, Any]]:
     """The condition on rows of a kind, and those on what hangs on them."""
     yield name, condition
-    one = kind(name)
-    model: Any = one.model()
-    for child in one.children:
-        parents = model.select(model._meta.primary_key).where(condition)
-        yield from _with_children(child.kind, child.of(parents))
+    for child, each in kind(name).hanging(condition):
+        yield from _with_children(child, each)
 
 
 def _size(row: Mapping[str, Any]) -> int:
     """Bytes of a row as the archive keeps it."""
-    return len(codec.dumps(row).encode())
+    return len(encoded(row).encode())
 
 
 def _step(rule: Rule, counts: Mapping[str, int], size: int, times: list[int]) -> RetentionStep:
