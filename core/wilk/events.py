@@ -22,8 +22,12 @@ class Events:
     def __init__(self, host: Host, engine: Engine) -> None:
         self._host = host
         self._engine = engine
-        self.following: Following  # set by the store, as is the store
         self.store: Store  # set by the store itself, when it has its services
+
+    @property
+    def following(self) -> Following:
+        """What keeps passages and the queue of embedding in step; made when something is first written."""
+        return self.store._following
 
     def saving(self, kind: str, record: Any) -> None:
         """Ask before a record is written, keep what is derived of it in step, and tell after the commit."""

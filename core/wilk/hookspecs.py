@@ -6,7 +6,7 @@ Hooks are plain functions; an implementation names only the arguments that it wa
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pluggy
 
@@ -29,6 +29,31 @@ if TYPE_CHECKING:
     from wilk.records.conversation import Message
     from wilk.records.definitions import Change, Failure
     from wilk.store import Store
+
+
+class Offer(NamedTuple):
+    """What an offering hook yields: a dataclass of ``wilk.contracts``, the argument of it that names the
+    offer, and what several of them are called."""
+
+    contract: str
+    argument: str
+    plural: str
+
+
+OFFERS = {
+    "register_backends": Offer("Backend", "scheme", "backends"),
+    "register_definition_kinds": Offer("DefinitionKind", "name", "definition_kinds"),
+    "register_models": Offer("ModelSet", "name", "models"),
+    "register_tokenizers": Offer("Tokenizer", "name", "tokenizers"),
+    "register_commands": Offer("Command", "name", "commands"),
+    "register_archives": Offer("Archive", "name", "archives"),
+    "register_strategies": Offer("Strategy", "name", "strategies"),
+    "register_caches": Offer("CacheTier", "name", "caches"),
+    "register_vector_indexes": Offer("VectorIndex", "name", "vector_indexes"),
+    "register_embedders": Offer("Embedder", "name", "embedders"),
+    "register_tools": Offer("Tool", "name", "tools"),
+    "register_registries": Offer("Registry", "name", "registries"),
+}
 
 hookspec = pluggy.HookspecMarker("wilk")
 hookimpl = pluggy.HookimplMarker("wilk")

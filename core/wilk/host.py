@@ -18,26 +18,27 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pluggy
 
-from wilk import hookspecs
-from wilk.contracts import (
-    API_VERSION,
-    Archive,
-    Backend,
-    CacheTier,
-    Command,
-    DefinitionKind,
-    Embedder,
-    ModelSet,
-    Registry,
-    Strategy,
-    Tokenizer,
-    Tool,
-    VectorIndex,
-)
+from wilk import contracts, hookspecs
+from wilk.contracts import API_VERSION
 from wilk.discovery import Entry, Index
 from wilk.errors import PluginError, WilkError
+from wilk.hookspecs import OFFERS
 
 if TYPE_CHECKING:
+    from wilk.contracts import (
+        Archive,
+        Backend,
+        CacheTier,
+        Command,
+        DefinitionKind,
+        Embedder,
+        ModelSet,
+        Registry,
+        Strategy,
+        Tokenizer,
+        Tool,
+        VectorIndex,
+    )
     from wilk.records.context import Context
     from wilk.records.conversation import Message
     from wilk.records.definitions import Change, Failure
@@ -49,20 +50,6 @@ SLOW_IMPORT = 1.0
 """Seconds after which an import is worth a warning."""
 
 _HOOKS = frozenset(name for name, value in vars(hookspecs).items() if hasattr(value, "wilk_spec"))
-_OFFERED: dict[str, tuple[type, str]] = {
-    "register_backends": (Backend, "backends"),
-    "register_definition_kinds": (DefinitionKind, "definition_kinds"),
-    "register_models": (ModelSet, "models"),
-    "register_tokenizers": (Tokenizer, "tokenizers"),
-    "register_commands": (Command, "commands"),
-    "register_archives": (Archive, "archives"),
-    "register_strategies": (Strategy, "strategies"),
-    "register_caches": (CacheTier, "caches"),
-    "register_vector_indexes": (VectorIndex, "vector_indexes"),
-    "register_embedders": (Embedder, "embedders"),
-    "register_tools": (Tool, "tools"),
-    "register_registries": (Registry, "registries"),
-}
 
 
 class PluginInfo(NamedTuple):
@@ -161,7 +148,7 @@ class Host:
             if load:
                 for plugin in list(self._plugins):
                     self._load(plugin)
-                for hook in _OFFERED:
+                for hook in OFFERS:
                     self._yields(hook)
             return [self._info(plugin) for plugin in self._plugins]
 
@@ -374,7 +361,7 @@ class Host:
 
     def _yields(self, hook: str) -> list[tuple[_Plugin, tuple[Any, ...]]]:
         """What each loaded plugin yields for an offering hook; asked once, and checked."""
-        kind, _ = _OFFERED[hook]
+        kind: type = getattr(contracts, OFFERS[hook].contract)
         found = []
         for implementation in reversed(getattr(self._manager.hook, hook).get_hookimpls()):
             plugin = self._by_key[implementation.plugin_name]
@@ -401,7 +388,7 @@ class Host:
         """The offer to use among several of one name: the settings decide, or it is an error."""
         if len(offers) == 1:
             return offers[0][1]
-        key = f"{_OFFERED[hook][1]}.{name}"
+        key = f"{OFFERS[hook].plural}.{name}"
         wanted = self._prefer.get(key)
         for plugin, offer in offers:
             if wanted is not None and wanted in (plugin.name, plugin.entry and plugin.entry.distribution):
@@ -413,7 +400,7 @@ class Host:
         )
 
     def _missing(self, hook: str, name: str) -> str:
-        what = _OFFERED[hook][1].replace("_", " ")
+        what = OFFERS[hook].plural.replace("_", " ")
         for plural, one in (("ies", "y"), ("xes", "x"), ("s", "")):
             if what.endswith(plural):
                 what = what.removesuffix(plural) + one
@@ -533,7 +520,7 @@ class Host:
             error=plugin.error,
             seconds=entry.seconds if entry else None,
             hooks=plugin.hooks or tuple((entry.hooks or ()) if entry else ()),
-            offers=tuple(f"{_OFFERED[hook][1]}.{name}" for hook, names in offers.items() for name in names),
+            offers=tuple(f"{OFFERS[hook].plural}.{name}" for hook, names in offers.items() for name in names),
         )
 
 

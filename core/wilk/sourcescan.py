@@ -14,24 +14,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from wilk import hookspecs
+from wilk.hookspecs import OFFERS, Offer
 
 HOOKS = frozenset(name for name, value in vars(hookspecs).items() if hasattr(value, "wilk_spec"))
-
-OFFERS = {
-    "register_backends": ("Backend", "scheme"),
-    "register_definition_kinds": ("DefinitionKind", "name"),
-    "register_models": ("ModelSet", "name"),
-    "register_tokenizers": ("Tokenizer", "name"),
-    "register_commands": ("Command", "name"),
-    "register_archives": ("Archive", "name"),
-    "register_strategies": ("Strategy", "name"),
-    "register_caches": ("CacheTier", "name"),
-    "register_vector_indexes": ("VectorIndex", "name"),
-    "register_embedders": ("Embedder", "name"),
-    "register_tools": ("Tool", "name"),
-    "register_registries": ("Registry", "name"),
-}
-"""The dataclass that each offering hook yields, and the argument that names the offer."""
 
 _HOMES = frozenset({"wilk", "wilk.contracts", "wilk.hookspecs"})
 _MODULE = "(wilk)"
@@ -70,7 +55,7 @@ def scan(value: str) -> Scan | None:
     if not hooks:
         return None
     try:
-        offers = {name: list(_offers(hooks[name], known, *OFFERS[name])) for name in hooks if name in OFFERS}
+        offers = {name: list(_offers(hooks[name], known, OFFERS[name])) for name in hooks if name in OFFERS}
     except _Doubt:
         return Scan(file, sorted(hooks), None)
     return Scan(file, sorted(hooks), offers)
@@ -82,7 +67,7 @@ def offered_in(source: bytes, hook: str) -> list[str] | None:
         tree = ast.parse(source)
         known = _known(tree)
         function = _hooks(tree, known).get(hook)
-        return [] if function is None else list(_offers(function, known, *OFFERS[hook]))
+        return [] if function is None else list(_offers(function, known, OFFERS[hook]))
     except (SyntaxError, ValueError, RecursionError, _Doubt):
         return None
 
@@ -127,7 +112,7 @@ def _is_hook(node: ast.FunctionDef, known: dict[str, str]) -> bool:
     return True
 
 
-def _offers(function: ast.FunctionDef, known: dict[str, str], kind: str, argument: str) -> Iterator[str]:
+def _offers(function: ast.FunctionDef, known: dict[str, str], offer: Offer) -> Iterator[str]:
     """The names of what an offering function yields or returns; raises _Doubt where one is computed."""
     for node in (inner for statement in function.body for inner in _outside(statement)):
         values: list[ast.expr | None] = []
@@ -138,9 +123,11 @@ def _offers(function: ast.FunctionDef, known: dict[str, str], kind: str, argumen
         elif isinstance(node, ast.YieldFrom) or (isinstance(node, ast.Return) and node.value is not None):
             raise _Doubt
         for value in values:
-            if not isinstance(value, ast.Call) or _public(value.func, known) != kind:
+            if not isinstance(value, ast.Call) or _public(value.func, known) != offer.contract:
                 raise _Doubt
-            named = [keyword.value for keyword in value.keywords if keyword.arg == argument] or value.args[:1]
+            named = [
+                keyword.value for keyword in value.keywords if keyword.arg == offer.argument
+            ] or value.args[:1]
             if not named or not isinstance(named[0], ast.Constant) or not isinstance(named[0].value, str):
                 raise _Doubt
             yield named[0].value

@@ -9,14 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
+from importlib import import_module
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
-from uuid import UUID
 
 from wilk import codec, models
-from wilk.records.connectome import Document, Memory
-from wilk.records.learning import Interaction, Pattern
-from wilk.records.memory import Fact, Pin, Summary
 
 if TYPE_CHECKING:
     from wilk.models.base import Model
@@ -39,11 +36,24 @@ _LARGEST = 2**63
 
 
 class Source(NamedTuple):
-    """One kind of records that is searched by its passages: ``text`` gives what is searched of one."""
+    """One kind of records that is searched by its passages: ``text`` gives what is searched of one.
 
-    model: Callable[[], type[Model]]
-    record: Any
+    Model and record have one name; ``family`` is the module of either.
+    """
+
+    family: str
+    name: str
     text: Callable[[Any], str]
+
+    def model(self) -> type[Model]:
+        """The model of its rows."""
+        found: type[Model] = getattr(models, self.name)
+        return found
+
+    @property
+    def record(self) -> Any:
+        """The type of its records, whose module is imported when it is wanted."""
+        return getattr(import_module(f"wilk.records.{self.family}"), self.name)
 
     def scope(self, record: Any) -> tuple[str | None, str | None]:
         """The session and the user that a record belongs to."""
@@ -51,24 +61,22 @@ class Source(NamedTuple):
 
 
 SOURCES: dict[str, Source] = {
-    "memory": Source(lambda: models.Memory, Memory, lambda one: one.content or _joined(one.data)),
-    "pin": Source(lambda: models.Pin, Pin, lambda one: one.content),
+    "memory": Source("connectome", "Memory", lambda one: one.content or _joined(one.data)),
+    "pin": Source("memory", "Pin", lambda one: one.content),
     "document": Source(
-        lambda: models.Document,
-        Document,
-        lambda one: "\n\n".join(filter(None, [one.title, _joined(one.data)])),
+        "connectome", "Document", lambda one: "\n\n".join(filter(None, [one.title, _joined(one.data)]))
     ),
-    "summary": Source(lambda: models.Summary, Summary, lambda one: one.text),
+    "summary": Source("memory", "Summary", lambda one: one.text),
     # What is not believed any more is not found.
     "fact": Source(
-        lambda: models.Fact,
-        Fact,
+        "memory",
+        "Fact",
         lambda one: "" if one.retracted_at else f"{one.subject} {one.predicate} {_joined(one.object)}",
     ),
-    "interaction": Source(lambda: models.Interaction, Interaction, lambda one: one.user_query),
+    "interaction": Source("learning", "Interaction", lambda one: one.user_query),
     "pattern": Source(
-        lambda: models.Pattern,
-        Pattern,
+        "learning",
+        "Pattern",
         lambda one: "\n".join(filter(None, [one.name, one.description, _joined(one.sequence)])),
     ),
 }
@@ -126,6 +134,8 @@ def _texts(value: Any) -> Iterator[str]:
 
     A value that is just being written gives the same as what the codec reads of it later.
     """
+    from uuid import UUID  # slow to import, and needed only where texts are taken out of JSON
+
     waiting = [value]
     while waiting:
         one = waiting.pop()

@@ -1,0 +1,60 @@
+"""What plugins hand over: frozen dataclasses, and the small Protocols behind them, a module per kind.
+
+Everything here is import-light: a plugin module may import it at its top and still load in a
+few milliseconds. Functions are handed over unbound and called when something asks for them. A kind's
+module is imported when one of its names is first asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wilk.contracts.archives import Archive as Archive
+    from wilk.contracts.archives import ArchiveStorage as ArchiveStorage
+    from wilk.contracts.backends import Backend as Backend
+    from wilk.contracts.backends import FullText as FullText
+    from wilk.contracts.backends import Opened as Opened
+    from wilk.contracts.caches import CachePolicy as CachePolicy
+    from wilk.contracts.caches import CacheStorage as CacheStorage
+    from wilk.contracts.caches import CacheTier as CacheTier
+    from wilk.contracts.definitions import DefinitionKind as DefinitionKind
+    from wilk.contracts.definitions import Problem as Problem
+    from wilk.contracts.definitions import SchemaNode as SchemaNode
+    from wilk.contracts.embedders import Embedder as Embedder
+    from wilk.contracts.embedders import Embedding as Embedding
+    from wilk.contracts.extensions import Command as Command
+    from wilk.contracts.extensions import ModelSet as ModelSet
+    from wilk.contracts.extensions import Strategy as Strategy
+    from wilk.contracts.extensions import Tokenizer as Tokenizer
+    from wilk.contracts.registries import Registry as Registry
+    from wilk.contracts.registries import RegistrySource as RegistrySource
+    from wilk.contracts.tools import Tool as Tool
+    from wilk.contracts.tools import ToolContext as ToolContext
+    from wilk.contracts.vectors import Nearest as Nearest
+    from wilk.contracts.vectors import SpaceRows as SpaceRows
+    from wilk.contracts.vectors import VectorIndex as VectorIndex
+
+API_VERSION = (1, 0)
+"""Major and minor of this contract. A plugin module may declare ``wilk_api = (1, 0)``."""
+
+_FAMILIES = {
+    "archives": ("ArchiveStorage", "Archive"),
+    "backends": ("FullText", "Opened", "Backend"),
+    "caches": ("CachePolicy", "CacheStorage", "CacheTier"),
+    "definitions": ("DefinitionKind", "Problem", "SchemaNode"),
+    "embedders": ("Embedding", "Embedder"),
+    "extensions": ("Tokenizer", "Strategy", "Command", "ModelSet"),
+    "registries": ("RegistrySource", "Registry"),
+    "tools": ("Tool", "ToolContext"),
+    "vectors": ("SpaceRows", "Nearest", "VectorIndex"),
+}
+_FAMILY = {name: family for family, names in _FAMILIES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _FAMILY:
+        raise AttributeError(f"module 'wilk.contracts' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"wilk.contracts.{_FAMILY[name]}"), name)
+    return value
