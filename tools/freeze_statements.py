@@ -71,7 +71,7 @@ def compiled() -> str:
         store.registry.installed()
         with suppress(wilk.NotFound):
             store.registry.get("x")
-        store.registry._find("x")
+        store.registry._installations.find("x")
         store.definitions.find("mcp-servers")
         store.definitions.list("mcp-servers")
         stale(engine)

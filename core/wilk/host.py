@@ -406,7 +406,8 @@ class Host:
                 what = what.removesuffix(plural) + one
                 break
         known = sorted({offer.name for _, offers in self._yields(hook) for offer in offers})
-        text = f"no plugin offers the {what} {name!r}; there is {', '.join(known) or 'none'}"
+        there = f"there is {', '.join(known)}" if known else "none is installed"
+        text = f"no plugin offers the {what} {name!r}; {there}"
         for plugin in self._plugins:
             # Its own name, or what is known of it, says that it would have been the one.
             entry = plugin.entry
@@ -415,7 +416,7 @@ class Host:
             if plugin.status == "quarantined":
                 text += f". Plugin {plugin.label} is quarantined: {plugin.error}. Mend or upgrade it"
             elif plugin.status == "disabled":
-                text += f". Plugin {plugin.label} is disabled; take it out of WILK_DISABLED_PLUGINS"
+                text += f". Plugin {plugin.label} is disabled; take it out of the setting disabled_plugins"
         return text
 
     # -- loading --------------------------------------------------------------------------

@@ -74,6 +74,7 @@ class Nouns:
     _folder: Path | None
     _worker: Worker
     _embedding_worker: Worker
+    _refreshing_worker: Worker
 
     @cached_property
     def agents(self) -> Agents:
@@ -336,7 +337,7 @@ class Nouns:
         """How far the search index is, and making it anew."""
         from wilk.services.embedding.index import Index
 
-        return Index(self._engine, self._indexing, self._following)
+        return Index(self._engine, self._indexing, lambda: self._vector_indexes)
 
     @cached_property
     def _searching(self) -> Searching:
@@ -379,7 +380,8 @@ class Nouns:
         from wilk.caches.caches import Caches
 
         folder = None if self._engine.readonly else self._folder
-        return Caches(self.settings, self.host.cache_tier, folder, self._engine.clock, self._worker)
+        clock, tier = self._engine.clock, self.host.cache_tier
+        return Caches(self.settings, tier, folder, clock, self._worker, self._refreshing_worker)
 
     @cached_property
     def _cache_entries(self) -> CacheEntries:

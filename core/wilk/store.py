@@ -6,7 +6,7 @@ import logging
 import re
 import weakref
 from collections.abc import Callable, Collection
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from wilk.definitions.watcher import Watcher
     from wilk.records.definitions import SyncReport
     from wilk.records.search import Found
+
+
+logger = logging.getLogger("wilk.store")
+
+_PATIENCE = 10.0
+"""Seconds for which closing waits for an embedding model before it is let go of."""
 
 
 def open_store(
@@ -89,13 +95,13 @@ class Store(Nouns):
         self._folder = settings.home or opened.folder
         self._events = Events(host, engine)
         self._events.store = self
-        self._events.following = self._following
         self._watchers: weakref.WeakSet[Watcher] = weakref.WeakSet()
         self._closed = False
         if settings.verbose:
             logging.getLogger("wilk.statements").setLevel(logging.DEBUG)
         self._worker = Worker(engine.release, engine.patience)
         self._embedding_worker = Worker(engine.release, engine.patience)  # a slow model holds up nothing else
+        self._refreshing_worker = Worker(engine.release, engine.patience)  # nor do users' computations
         runner.migrate(engine, opened, host.model_sets())
         if settings.archive != "table" and not engine.readonly:
             self._outbox.begin()
@@ -189,9 +195,16 @@ class Store(Nouns):
     def settle(self, timeout: float = 60.0) -> bool:
         """Wait for the work that goes on behind the verbs, such as compaction, at most ``timeout`` seconds.
 
-        Returns whether it is done. Closing the store waits for it as well.
+        Returns whether it is done. Closing the store waits for it as well, except that no embedding model is
+        loaded for that: records wait for the next process that has one.
         """
-        return self._worker.settle(timeout) and self._embedding_worker.settle(timeout)
+        if "_indexing" in vars(self):
+            self._indexing.hurry()
+        return (
+            self._worker.settle(timeout)
+            and self._embedding_worker.settle(timeout)
+            and self._refreshing_worker.settle(timeout)
+        )
 
     def close(self) -> None:
         """Stop watching, tell the plugins, and close every connection. Closing twice does nothing."""
@@ -202,17 +215,27 @@ class Store(Nouns):
             for watcher in list(self._watchers):
                 watcher.stop()
             self._worker.stop()
-            self._embedding_worker.stop()
+            self._stop_embedding()
             self.host.store_closing(self)
         finally:
-            for derived in ("_caches", "_vector_indexes", "_indexing"):
-                if derived in vars(self):
-                    vars(self)[derived].close()
-            if "tools" in vars(self):
-                self.tools._close()
-            if "_outbox" in vars(self):
-                self._outbox.close()
-            self._engine.close()
+            made = vars(self)
+            with ExitStack() as closing:  # each is closed, whatever the ones before it raise
+                closing.callback(self._engine.close)
+                if "_outbox" in made:
+                    closing.callback(self._outbox.close)
+                if "tools" in made:
+                    closing.callback(self.tools._close)
+                for derived in ("_indexing", "_vector_indexes", "_caches"):
+                    if derived in made:
+                        closing.callback(made[derived].close)
+
+    def _stop_embedding(self) -> None:
+        """Let the embedder end what it is at; a model that needs long for it is let go of before."""
+        if not self._embedding_worker.stop(_PATIENCE):
+            logger.warning("the embedder is still at work, and is interrupted, for the store closes")
+            self._embedding_worker.drop(0.0)  # or the next job would open the model again
+            self._indexing.close()
+            self._embedding_worker.stop()
 
     def __enter__(self) -> Self:
         return self

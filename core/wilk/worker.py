@@ -73,15 +73,27 @@ class Worker:
         with self._change:
             return self._change.wait_for(lambda: not self._jobs and not self._running, timeout)
 
-    def stop(self) -> None:
-        """Finish what was submitted, then end the thread."""
+    def stop(self, timeout: float | None = None) -> bool:
+        """Finish what was submitted, then end the thread; False if that takes longer than ``timeout``
+        seconds."""
+        return self._end(timeout)
+
+    def drop(self, timeout: float) -> None:
+        """Leave undone what has not begun, and wait so many seconds for the job that runs."""
+        with self._change:
+            self._jobs.clear()
+        self._end(timeout)
+
+    def _end(self, timeout: float | None) -> bool:
         with self._change:
             self._stopping = True
             self._repeated.clear()
             self._change.notify_all()
             thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join()
+        if thread is None or thread is threading.current_thread():
+            return True
+        thread.join(timeout)
+        return not thread.is_alive()
 
     @property
     def stopping(self) -> bool:
@@ -104,7 +116,7 @@ class Worker:
                         call()
                     finally:
                         self._release()
-            except Exception as error:
+            except (Exception, SystemExit) as error:  # else nothing would ever run again
                 logger.error("%s failed, and is tried again when there is reason to: %s", key, error)
                 logger.debug("%s", key, exc_info=error)
             finally:

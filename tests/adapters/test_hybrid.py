@@ -171,6 +171,8 @@ class TestPatterns:
             assert await types("all") == {"pattern", "user_query", "ai_interpretation", "user_feedback"}
             for one in ("pattern", "user_query", "ai_interpretation", "user_feedback"):
                 assert await types(one) == {one}
+            with pytest.raises(wilk.Invalid, match="k -1"):
+                await store.search_similar_patterns("fix the bug", "user_feedback", k=-1)
             habits = await store.search_similar_patterns("fix the bug", "habit")
             assert [one[2]["text"] for one in habits] == ["fix the bug later"]
             assert len(await store.search_similar_patterns("fix the bug", k=2)) == 2

@@ -55,7 +55,17 @@ def test_stats_of_one_as_json(good: Run, filled: None) -> None:
 def test_stats_without_caches_say_so(good: Run) -> None:
     assert "no caches yet" in good("cache", "stats").out
     assert good("cache", "stats", "--json").json == []
-    assert "no caches yet" in good("cache", "stats", "--readonly").out
+
+
+def test_a_store_that_is_only_read_leaves_the_caches_on_disk_alone(
+    good: Run, wilk: Run, filled: None
+) -> None:
+    assert "in memory" in good("cache", "stats", "--readonly").out
+    for arguments in (["stats", "responses"], ["clear"], ["clear", "responses"], ["clear", "--expired"]):
+        failed = wilk("cache", *arguments, "--readonly")
+        assert (failed.code, failed.out) == (1, "")
+        assert "leaves those on disk alone" in failed.err
+    assert good("cache", "stats", "responses", "--json").json[0]["entries"] == 3
 
 
 def test_clear_empties_all_or_one(good: Run, filled: None) -> None:

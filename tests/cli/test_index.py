@@ -32,14 +32,33 @@ def of(result: Result, kind: str) -> Any:
 
 def test_without_an_embedder_the_status_says_so(good: Run) -> None:
     out = good("index", "status").out
-    assert out.splitlines()[0].split()[:3] == ["KIND", "VECTORS", "RECORDS"]
+    assert out.splitlines()[0].split()[:3] == ["KIND", "STATE", "RECORDS"]
     assert out.splitlines()[1].split() == ["message", "none", "0", "0", "0", "0"]
     assert "the setting embedder is none" in out
     assert "no vectors are made" in good("index", "update").out
 
 
-def test_what_a_command_writes_is_embedded_before_it_ends(good: Run, plugin: Bag) -> None:
+def test_a_command_that_writes_loads_no_model(good: Run, plugin: Bag) -> None:
     good("memories", "add", "a wolf")
+    good("memories", "add", "a bear")
+    assert (plugin.opened, plugin.calls) == ([], [])
+    shown = good("index", "status")
+    assert "2 records wait" in shown.out + shown.err
+    assert plugin.opened == []
+
+
+def test_a_search_finds_by_meaning_what_the_command_before_it_wrote(good: Run, plugin: Bag) -> None:
+    good("memories", "add", "a grey wolf")
+    (found,) = good("search", "grey", "--json").json
+    assert {one["by"] for one in found["reasons"]} == {"text", "vector"}
+    assert plugin.opened == ["bag-1"]
+    assert of(good("index", "status", "--json"), "memory")["pending"] == 0
+    assert plugin.opened == ["bag-1"]
+
+
+def test_the_status_names_the_model(good: Run, plugin: Bag) -> None:
+    good("memories", "add", "a wolf")
+    good("index", "update")
     found = of(good("index", "status", "--json"), "memory")
     assert (found["state"], found["embedded"], found["pending"]) == ("active", 1, 0)
     assert (found["model"], found["dimension"]) == ("bag-1", 64)
@@ -55,7 +74,7 @@ def test_update_makes_what_is_missing(
     good("memories", "add", "a bear")
     monkeypatch.setenv("WILK_EMBEDDER", "bag")
     plugin.error = BackendError("away")
-    assert "vectors of records cannot be made now: away" in wilk("index", "status").err
+    assert "vectors of records cannot be made now: away" in wilk("search", "wolf").err
     plugin.error = None
     assert good("index", "update").out == "2 records looked at\n"
     assert of(good("index", "update", "--json"), "memory")["embedded"] == 2
@@ -63,6 +82,7 @@ def test_update_makes_what_is_missing(
 
 def test_update_tells_why_it_cannot(good: Run, wilk: Run, plugin: Bag) -> None:
     good("memories", "add", "a wolf")
+    good("index", "update")
     plugin.error = BackendError("the server is away")
     wilk("memories", "add", "a bear")
     result = wilk("index", "update")
@@ -75,6 +95,7 @@ def test_update_tells_why_it_cannot(good: Run, wilk: Run, plugin: Bag) -> None:
 def test_rebuild_makes_vectors_of_some_kinds_anew(good: Run, plugin: Bag) -> None:
     good("memories", "add", "a wolf")
     good("facts", "add", "wolf", "eats", "meat")
+    good("index", "update")
     plugin.texts.clear()
     (found,) = good("index", "rebuild", "memory", "--json").json
     assert (found["kind"], found["embedded"]) == ("memory", 1)

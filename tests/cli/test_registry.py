@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from hashlib import sha256
 from io import BytesIO
@@ -208,3 +211,23 @@ def test_lists_import_nothing_heavy(good: Run, shelf: Path, command: str) -> Non
     good("registry", "search")
     heavy = {*HEAVY, "peewee", "urllib.request", "zipfile"} - {"yaml"}  # the settings name the sources
     assert modules_after("registry", command) & heavy == set()
+
+
+def test_what_a_killed_process_began_to_install_can_be_removed(
+    good: Run, wilk: Run, home: Path, shelf: Path
+) -> None:
+    program = (
+        "import os, signal\n"
+        "from wilk.cli import main\n"
+        "from wilk.definitions.installing import Installing\n"
+        "Installing._note = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "main(['registry', 'install', 'reviewer'])"
+    )
+    killed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert good("registry", "installed", "--json").json == []
+    removed = wilk("registry", "remove", "reviewer", "--yes")
+    assert (removed.code, removed.out) == (0, "removed agent reviewer\n")
+    assert "finished what another process had begun" in removed.err
+    assert [path for path in (home / "agents").rglob("*") if path.is_file()] == []
+    assert good("agents", "list", "--json").json == []

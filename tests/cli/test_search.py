@@ -69,6 +69,18 @@ def test_looks_at_kinds_sessions_and_users(good: Run, session: str) -> None:
     assert len(good("search", "wolf", "--limit", "1", "--json").json) == 1
 
 
+@pytest.mark.parametrize("command", [["search"], ["messages", "search"]])
+def test_takes_several_words_without_quotes(good: Run, session: str, command: list[str]) -> None:
+    assert good(*command, "wolf", "night").out == good(*command, "wolf night").out != "nothing was found\n"
+
+
+@pytest.mark.parametrize("command", [["search"], ["messages", "search"], ["tool-calls", "list"]])
+def test_help_says_that_all_sessions_are_meant(good: Run, command: list[str]) -> None:
+    shown = " ".join(good(*command, "--help").out.split())
+    assert "(all sessions)" in shown
+    assert "(the current session)" not in shown
+
+
 def test_reads_the_text_from_standard_input(good: Run, session: str) -> None:
     assert "grey wolf" in good("search", "-", stdin="wolf\nnight\n").out
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from wilk import open_store
+
 from .conftest import Result
 
 Cli = Callable[..., Result]
@@ -121,7 +123,8 @@ class TestRun:
             (["repeat", "text"], 2, "'text' is not NAME=VALUE"),
             (["repeat", "--arguments", "[1]"], 2, "--arguments takes a JSON object"),
             (["repeat", "--arguments", "{"], 1, "line 1"),
-            (["repeat", "text=x", "--timeout", "0"], 2, "--timeout"),
+            (["repeat", "text=x", "--timeout", "0"], 2, "--timeout: '0' is not a number of seconds above 0"),
+            (["repeat", "text=x", "--timeout", "soon"], 2, "'soon' is not a number of seconds above 0"),
             (["repeat", "text=x", "--timeout", "1"], 1, "a plain function"),
             (["memory_save", "text=x", "--agent", "helper"], 1, "does not name it"),
             (["repeat", "text=x", "--session", "none"], 1, "no session 'none'"),
@@ -156,3 +159,13 @@ class TestResults:
         good("tools", "run", "repeat", "text=x", "mode=list", "times=9000")
         (call,) = good("tool-calls", "list", "--json").json
         assert good("tool-calls", "result", call["id"]).json == ["x"] * 9000
+
+
+class TestEnd:
+    def test_notes_that_a_call_is_over_whose_program_was_killed(self, on: Path, good: Cli, wilk: Cli) -> None:
+        with open_store(home=on) as store:
+            call = store.tool_calls.start(store.sessions.list()[0].id, "repeat")
+        assert "is over: its program was killed" in good("tool-calls", "end", call.id).out
+        (row,) = good("tool-calls", "list", "--json").json
+        assert (row["status"], row["error"]) == ("error", "its program was killed")
+        assert "has ended already" in wilk("tool-calls", "end", call.id, "--error", "again").err

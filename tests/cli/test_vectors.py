@@ -21,7 +21,10 @@ def points(home: Path) -> None:
     with open_store(home=home) as store:
         store.vectors.extend("points", [("a", [1, 0]), ("b", [0, 1])], model="m")
         store.vectors.add("sounds", "c", [1, 2, 3], distance="dot")
-        spaces.make(store._engine, "kept", model="e", dimension=2, distance="cosine", kind="message")
+        kept = spaces.make(store._engine, "kept", model="e", dimension=2, distance="cosine", kind="message")
+        entry = spaces.Entry("d", 0, bytes(8), {})
+        with store.transaction():
+            spaces.write(store._engine, store._archiver, kept, [entry])
 
 
 class TestList:
@@ -34,11 +37,11 @@ class TestList:
         lines = [line.split()[:6] for line in good("vectors", "list").out.splitlines()]
         assert lines == [
             ["NAME", "MODEL", "DIMENSION", "DISTANCE", "VECTORS", "STATE"],
-            ["kept", "e", "2", "cosine", "0", "active"],
+            ["kept", "e", "2", "cosine", "1", "active"],
             ["points", "m", "2", "cosine", "2", "active"],
             ["sounds", "-", "3", "dot", "1", "active"],
         ]
-        assert [one["count"] for one in good("vectors", "list", "--json").json] == [0, 2, 1]
+        assert [one["count"] for one in good("vectors", "list", "--json").json] == [1, 2, 1]
 
 
 @pytest.mark.usefixtures("points")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 import time
@@ -385,6 +386,11 @@ class TestPolicies:
         with pytest.raises(wilk.Invalid, match="cache id"):
             store.cache(name)
 
+    @pytest.mark.parametrize("name", [5, None, b"x"])
+    def test_a_name_is_a_text(self, store: wilk.Store, name: Any) -> None:
+        with pytest.raises(wilk.Invalid, match="a name is wanted"):
+            store.cache(name)
+
     def test_a_tier_that_there_is_not_is_an_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("WILK_CACHE_TIER", "tape")
         with wilk.open_store() as store, pytest.raises(wilk.PluginError, match="'tape'"):
@@ -427,6 +433,72 @@ class TestRefreshAhead:
             cache.store.settle()
         assert len(tried) == 1
         assert "no network" in caplog.text
+
+    def test_is_not_done_again_by_another_store_that_comes_to_it_later(
+        self, cache: Any, now: Any, clock: Any
+    ) -> None:
+        computed = []
+        free = threading.Event()
+        with wilk.open_store(settings=cache.store.settings, clock=clock) as other:
+            cache.set("key", "old")
+            now.pass_by(seconds=700)
+            other._caches._refresher.submit("busy", lambda: free.wait(30))
+            for one in (other.cache("x"), cache):
+                assert one.get_or_compute("key", lambda: computed.append(1) or "new") == "old"
+            cache.store.settle()
+            free.set()
+            other.settle()
+            assert other.cache("x").get("key") == "new"
+        assert computed == [1]
+
+    def test_does_not_bring_back_what_was_deleted(self, cache: Any, now: Any) -> None:
+        free = threading.Event()
+        cache.set("key", "old")
+        now.pass_by(seconds=700)
+        cache.store._caches._refresher.submit("busy", lambda: free.wait(30))
+        assert cache.get_or_compute("key", lambda: "new") == "old"
+        cache.delete("key")
+        free.set()
+        cache.store.settle()
+        assert cache.get("key") is None
+
+    def test_that_is_slow_holds_up_no_other_work_of_the_store(self, cache: Any, now: Any) -> None:
+        free, done = threading.Event(), threading.Event()
+        cache.set("key", "old")
+        now.pass_by(seconds=700)
+        cache.get_or_compute("key", lambda: free.wait(30))
+        cache.store._worker.submit("compaction", done.set)
+        assert done.wait(30)
+        assert not cache.store.settle(0.01)
+        free.set()
+        assert cache.store.settle()
+
+    def test_that_is_slow_holds_up_no_closing(
+        self, cache: Any, now: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(caches_module, "PATIENCE", 0.01)
+        free, begun, other = threading.Event(), threading.Event(), threading.Event()
+        for key in "ab":
+            cache.set(key, "old")
+        now.pass_by(seconds=700)
+        cache.get_or_compute("a", lambda: begun.set() or free.wait(30))
+        cache.get_or_compute("b", other.set)
+        assert begun.wait(30)
+        cache.store.close()
+        free.set()
+        assert not other.is_set()
+
+    def test_that_wants_to_exit_only_fails(self, cache: Any, now: Any) -> None:
+        def leave() -> None:
+            raise SystemExit(1)
+
+        for key in "ab":
+            cache.set(key, "old")
+        now.pass_by(seconds=700)
+        cache.get_or_compute("a", leave)
+        cache.get_or_compute("b", lambda: "new")
+        assert cache.store.settle(30)
+        assert cache.get("b") == "new"
 
 
 class TestSweeping:
@@ -506,3 +578,40 @@ def test_threads_that_write_at_once_lose_nothing(cache: Any) -> None:
     assert [cache.get(f"{thread}-{number}") for thread in range(8) for number in range(50)] == [
         *range(50)
     ] * 8
+
+
+def test_what_had_to_make_room_on_disk_is_gone_from_memory_when_it_is_touched(tmp_path: Path) -> None:
+    small = {"ttl": "1h", "max_bytes": "20KB", "memory_bytes": "20KB"}
+    settings = wilk.Settings(home=tmp_path, url=f"sqlite:///{tmp_path}/wilk.db", caches={"x": small})
+    with wilk.open_store(settings=settings) as store:
+        cache = store.cache("x")
+        cache.set("key", 1)
+        for number in range(60):
+            cache.set(str(number), "y" * 300)
+            assert cache.get("key") == 1
+        assert not cache.touch("key")
+        assert cache.get("key") is None
+
+
+def test_tags_take_room_in_memory_too(tmp_path: Path) -> None:
+    small = {"ttl": "1h", "max_bytes": "20KB", "persistent": False}
+    settings = wilk.Settings(home=tmp_path, url=f"sqlite:///{tmp_path}/wilk.db", caches={"x": small})
+    with wilk.open_store(settings=settings) as store:
+        cache = store.cache("x")
+        cache.set("key", 1, tags=[f"{number:0250}" for number in range(100)])
+        assert cache.get("key") is None
+        assert cache.statistics().memory_bytes == 0
+
+
+def test_sweeping_removes_the_locks_of_the_dead_whatever_else_lies_there(
+    store: wilk.Store, home: Path
+) -> None:
+    store.cache("x").get_or_compute("key", lambda: 1)
+    folder = home / "cache" / "x.locks"
+    for number in range(8):
+        (folder / f"folder {number}").mkdir()
+        (folder / f"lock {number}").touch()
+    for path in folder.iterdir():
+        os.utime(path, (1, 1))
+    store.cache("x").sweep()
+    assert sorted(path.name for path in folder.iterdir()) == [f"folder {number}" for number in range(8)]

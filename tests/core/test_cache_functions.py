@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -122,6 +125,27 @@ class TestCached:
                     one()
 
         run(scenario())
+
+    def test_lambdas_are_told_apart(self, store: wilk.Store) -> None:
+        cache = store.cache("x")
+        one, other = wilk.cached(cache)(lambda n: n + 1), wilk.cached(cache)(lambda n: n * 10)
+        again = wilk.cached(cache)(lambda n: n * 10)
+        assert [one(3), other(3), again(3), one(3)] == [4, 30, 30, 4]
+        assert one.clear() == 1
+
+    @pytest.mark.slow
+    def test_programs_are_told_apart_though_each_is_main(self, home: Path, tmp_path: Path) -> None:
+        told = []
+        for name in ("one", "other", "one"):
+            file = tmp_path / f"{name}.py"
+            file.write_text(
+                "import wilk\nwith wilk.open_store() as store:\n"
+                "    @wilk.cached(store.cache('x'), ttl='1h')\n"
+                f"    def who():\n        print('computing')\n        return {name!r}\n    print(who())\n"
+            )
+            done = subprocess.run([sys.executable, str(file)], capture_output=True, text=True, check=True)
+            told.append(done.stdout.split())
+        assert told == [["computing", "one"], ["computing", "other"], ["one"]]
 
     def test_a_key_that_is_no_text_is_refused(self, store: wilk.Store) -> None:
         one = wilk.cached(store.cache("x"), key=lambda: 5)(lambda: 1)  # type: ignore[arg-type, return-value]

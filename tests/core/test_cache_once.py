@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 
 import wilk
 from wilk.aio.caches import AsyncCache, AsyncResponseCache
+from wilk.caches.awaiting import get_or_compute
 from wilk.caches.cache import Cache
 from wilk.caches.responses import ResponseCache
 
@@ -345,6 +347,78 @@ class TestCoroutines:
                     await asyncio.sleep(0.005)
 
         run(scenario())
+
+    def test_refresh_ahead_is_not_done_again_when_it_was_done_meanwhile(
+        self, run: Run, tmp_path: Path, now: Any, clock: Any
+    ) -> None:
+        settings = wilk.Settings(
+            home=tmp_path, url=f"sqlite:///{tmp_path}/wilk.db", caches={"x": {"ttl": "1h", "refresh": "10m"}}
+        )
+
+        async def scenario() -> None:
+            async with wilk.open_async_store(settings=settings, clock=clock) as store:
+                cache = store.cache("x")
+                await cache.set("key", "old")
+                now.pass_by(seconds=700)
+
+                computed = []
+
+                async def new() -> str:
+                    computed.append(1)
+                    return "newer"
+
+                plain = store._store.cache("x")
+                assert await cache.get_or_compute("key", new) == "old"
+                plain.set("key", "new")  # before the task of the refresh has its turn
+                await asyncio.gather(*plain._tasks)
+                assert (await cache.get("key"), computed) == ("new", [])
+
+        run(scenario())
+
+    def test_one_that_goes_on_when_its_store_is_closed_holds_nobody_up(self, run: Run, home: Path) -> None:
+        async def scenario() -> None:
+            begun, free = asyncio.Event(), asyncio.Event()
+
+            async def slow() -> int:
+                begun.set()
+                await free.wait()
+                return 1
+
+            async with wilk.open_async_store() as store:
+                task = asyncio.create_task(store.cache("x").get_or_compute("key", slow))
+                await begun.wait()
+            free.set()
+            with pytest.raises(wilk.Closed):
+                await task
+
+        run(scenario())
+        assert list((home / "cache" / "x.locks").iterdir()) == []
+
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+    def test_one_whose_loop_was_closed_amid_it_holds_nobody_up(self, store: wilk.Store, home: Path) -> None:
+        cache = store.cache("x")
+
+        async def scenario() -> None:
+            begun = asyncio.Event()
+
+            async def never() -> None:
+                begun.set()
+                await asyncio.sleep(60)
+
+            asyncio.get_running_loop().abandoned = asyncio.create_task(  # type: ignore[attr-defined]
+                get_or_compute(cache, "key", never)
+            )
+            await begun.wait()
+
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(scenario())
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+        del loop
+        gc.collect()
+        assert cache._flights._going == {}
+        assert list((home / "cache" / "x.locks").iterdir()) == []
+        assert cache.get_or_compute("key", lambda: "mine", wait=None) == "mine"
 
     def test_verbs_do_what_those_of_the_sync_cache_do(self, run: Run) -> None:
         async def scenario() -> None:

@@ -16,7 +16,7 @@ from tests.embedding import Bag, bag
 
 import wilk
 from wilk import PluginError
-from wilk.services.embedding import following, queue
+from wilk.services.embedding import following, indexing, queue
 from wilk.services.embedding.passages import LONGEST
 
 from .indexed import WAIT, Gate, check_passages, check_vectors, opened, pending, status, until
@@ -181,6 +181,58 @@ class TestMaking:
         check_vectors(store, plugin)
 
 
+class TestLoading:
+    """A model takes seconds to load: nobody who only writes waits for it."""
+
+    def test_a_process_that_ends_at_once_leaves_its_records_to_the_next(
+        self, home: Path, plugin: Bag
+    ) -> None:
+        with opened(home, plugin) as store:
+            store.memories.add("a memory")
+            store.memories.add("another")
+        with opened(home, plugin) as store:
+            assert len(pending(store)) == 2
+        assert (plugin.opened, plugin.calls) == ([], [])
+        with opened(home, plugin) as store:
+            store.settle()
+            check_vectors(store, plugin)
+        assert plugin.opened == ["bag-1"]
+
+    def test_a_process_that_stays_loads_it_by_itself(
+        self, home: Path, plugin: Bag, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(indexing, "_FIRST_LOAD", 0.01)
+        with opened(home, plugin) as store:
+            store.memories.add("a memory")
+            until(lambda: not pending(store))
+            store.settle()
+            check_vectors(store, plugin)
+
+    def test_where_it_is_loaded_closing_writes_what_waits(self, home: Path, plugin: Bag) -> None:
+        with opened(home, plugin) as store:
+            store.memories.add("a memory")
+            store.settle()
+            store.memories.add("another")
+        with wilk.open_store(home=home) as store:
+            assert pending(store) == []
+
+    def test_one_that_fails_in_its_own_way_leaves_full_text(
+        self, home: Path, plugin: Bag, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def failing(settings: Any, model: str | None) -> Any:
+            raise RuntimeError("no such file")
+
+        with opened(home, plugin) as store:
+            store.memories.add("a wolf")
+            store.settle()
+        monkeypatch.setattr(plugin, "open", failing)
+        with opened(home, plugin) as store:
+            store.memories.add("another wolf")
+            assert len(store.search("wolf")) == 2
+            with pytest.raises(wilk.BackendError, match="RuntimeError: no such file"):
+                store.index.update()
+
+
 class TestFailing:
     def test_what_fails_waits_and_is_made_later(self, store: wilk.Store, plugin: Bag, session: str) -> None:
         plugin.error = wilk.BackendError("the server does not answer")
@@ -305,14 +357,33 @@ class TestFailing:
         assert (found.embedded, found.failed, found.state) == (1, 0, "active")
         check_vectors(store, plugin)
 
-    def test_an_embedder_that_is_not_there_is_told_at_once(self, home: Path) -> None:
+    def test_a_readonly_store_says_that_it_cannot_be_updated(self, home: Path) -> None:
+        with opened(home, Bag()) as store:
+            store.memories.add("a memory")
+        with wilk.open_store(home=home, readonly=True) as reader:
+            for verb in (reader.index.update, reader.index.rebuild):
+                with pytest.raises(wilk.ReadOnly, match="open it without"):
+                    verb()
+
+    def test_an_embedder_that_is_not_there_is_told_and_nothing_else_fails(
+        self, home: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
         class Nothing:
             @wilk.hookimpl
             def register_tools(self) -> list[wilk.Tool]:
                 return []
 
-        with pytest.raises(PluginError, match="no plugin offers the embedder 'bag'"):
-            opened(home, Nothing())  # type: ignore[arg-type]
+        with opened(home, Nothing()) as store:  # type: ignore[arg-type]
+            assert "no plugin offers the embedder 'bag'" in caplog.text
+            store.memories.add("wolves sleep in the open")
+            assert [one.kind for one in store.search("wolves")] == ["memory"]
+            memory = next(one for one in store.index.status() if one.kind == "memory")
+            assert (memory.pending, memory.error) == (1, store._indexing.error)
+            with pytest.raises(PluginError, match="no plugin offers the embedder 'bag'"):
+                store.index.update()
+        with opened(home, Bag()) as store:
+            store.settle()
+            assert next(one for one in store.index.status() if one.kind == "memory").embedded == 1
 
     def test_a_model_that_cannot_be_opened_loses_nothing(self, home: Path) -> None:
         plugin = Bag()
@@ -346,9 +417,6 @@ class TestClaims:
             now.pass_by(seconds=121)
             again, until = store._indexing.queue.claim(10)
             assert again == claims
-            with store.transaction():
-                assert store._indexing.queue.still_mine(claims, until - 1) == []
-                assert store._indexing.queue.still_mine(again, until) == again
             store._indexing.queue.release(again, until)
             store.index.update()
             check_vectors(store, plugin)
@@ -394,6 +462,72 @@ class TestClaims:
         store.archive.restore(kind="pin", record=pin.id)
         store.settle()
         check_vectors(store, plugin)
+
+    def test_what_another_one_takes_over_is_written_by_the_first_that_has_it(
+        self, home: Path, plugin: Bag
+    ) -> None:
+        with opened(home, plugin) as one, opened(home, plugin) as other:
+            one.memories.add("first")
+            one.index.update()
+            other._embedding_worker.submit = lambda *_: False  # type: ignore[method-assign]
+            one._embedding_worker.submit = lambda *_: False  # type: ignore[method-assign]
+            one.memories.add("a memory")
+            plugin.before = lambda: other._indexing.queue.claim(10, others=True)  # again and again
+            assert one._indexing.step(others=True)
+            plugin.before = lambda: None
+            assert pending(one) == []
+            check_vectors(one, plugin)
+
+    def test_an_update_leaves_to_others_what_they_have_while_something_is_free(
+        self, home: Path, plugin: Bag
+    ) -> None:
+        with opened(home, plugin) as one, opened(home, plugin) as other:
+            for n in range(4):
+                one.memories.add(f"memory {n}")
+            one.index.update()
+            for store in (one, other):
+                store._embedding_worker.submit = lambda *_: False  # type: ignore[method-assign]
+            for n in range(4):
+                one.memories.add(f"and {n}")
+            first, _ = one._indexing.queue.claim(2)
+            second, _ = other._indexing.queue.claim(2, others=True)
+            third, _ = other._indexing.queue.claim(4, others=True)
+            assert not {one.pk for one in first} & {one.pk for one in second}
+            assert {one.pk for one in third} == {one.pk for one in first + second}
+            one.index.update()
+            check_vectors(one, plugin)
+
+    def test_what_is_written_in_the_last_moment_of_an_update_is_embedded(
+        self, store: wilk.Store, plugin: Bag
+    ) -> None:
+        store.memories.add("first")
+        store.settle()
+        made: Any = store._indexing
+        late: list[Any] = []
+        step = made.step
+
+        def last(**options: Any) -> bool:
+            more: bool = step(**options)
+            if not more and not late:
+                late.append(store.memories.add("late"))
+                store.settle()  # its job finds that the turn is taken
+            return more
+
+        made.step = last
+        store.index.update()
+        store.settle()
+        check_vectors(store, plugin)
+
+    def test_records_of_many_parts_are_counted_once(self, home: Path) -> None:
+        plugin = Bag(batch=4)
+        told: list[tuple[int, int]] = []
+        with opened(home, plugin) as store:
+            store._embedding_worker.submit = lambda *_: False  # type: ignore[method-assign]
+            for n in range(8):
+                store.memories.add(f"{n} {'word ' * 1000}")
+            assert store.index.update(progress=lambda done, of: told.append((done, of))) == 8
+            assert told[-1] == (8, 8)
+            assert {of for _, of in told} == {8}
 
     def test_two_stores_share_the_work(self, home: Path, plugin: Bag) -> None:
         with opened(home, plugin) as one, opened(home, plugin) as other:
@@ -524,6 +658,23 @@ class TestLife:
         store.memories.add("of the parent again")
         store.settle()
         check_vectors(store, plugin)
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="only where processes fork")
+    def test_a_child_that_is_forked_amid_a_moment_of_waiting_begins_its_own(
+        self, home: Path, plugin: Bag, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with opened(home, plugin) as store:
+            store.memories.add("of the parent")
+            monkeypatch.setattr(indexing, "_FIRST_LOAD", 0.01)
+            child = os.fork()
+            if child == 0:
+                try:
+                    store.memories.add("of the child")
+                    until(lambda: not pending(store))
+                    os._exit(0)
+                finally:
+                    os._exit(2)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
     def test_verbs_are_refused_in_a_transaction(self, store: wilk.Store) -> None:
         for verb in (store.index.update, store.index.rebuild):

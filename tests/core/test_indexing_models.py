@@ -82,6 +82,26 @@ class TestModels:
             assert set(store._indexing.query("memory")) >= {"memory"}
         assert sum("is not to be had" in one.message for one in caplog.records) == 1
 
+    def test_where_the_new_model_is_not_there_the_old_one_searches_on(self, full: Path) -> None:
+        plugin = Bag("bag-2")
+        plugin.missing = {"bag-2"}
+        with opened(full, plugin) as store:
+            store.memories.add("written meanwhile")
+            store.settle()
+            space, vector = store._indexing.query("memory 7")["memory"]
+            assert space.model == "bag-1"
+            assert vector.tolist() == bag("memory 7", seed=crc32(b"bag-1")).tolist()
+            assert len(pending(store)) == 1
+
+    def test_a_model_of_another_dimension_says_why_words_alone_are_searched(
+        self, full: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with opened(full, Bag(dimension=8)) as store:
+            for _ in range(2):
+                assert "memory" not in store._indexing.query("memory 7")
+        told = [one for one in caplog.records if "gives 8 values now" in one.getMessage()]
+        assert [one.levelname for one in told] == ["WARNING"]
+
     def test_an_interrupted_change_goes_on_where_it_was(self, full: Path) -> None:
         first, second = Bag("bag-2", batch=5), Bag("bag-2", batch=5)
         with opened(full, first) as store:
@@ -137,20 +157,6 @@ class TestModels:
         with opened(full, plugin) as store:
             store.index.rebuild()
             check_vectors(store, plugin)
-
-    def test_a_collection_of_that_name_is_left_alone(
-        self, home: Path, plugin: Bag, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        from wilk.services.vectors import spaces
-
-        with wilk.open_store(home=home) as store:
-            spaces.make(store._engine, "memory", model="mine", dimension=3, distance="dot")
-        with opened(home, plugin) as store:
-            store.memories.add("a memory")
-            store.settle()
-            assert [one.model for one in spaces.spaces(store._engine, "memory")] == ["mine"]
-            assert status(store, "memory").state == "none"
-        assert "not the store's own" in caplog.text
 
     def test_a_process_with_the_old_model_leaves_the_rest_to_the_other(self, full: Path) -> None:
         old, new = Bag("bag-1"), Bag("bag-2")

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 import wilk
+from wilk.archives.locking import locked
 from wilk.records.registry import Package
+from wilk.registries.folder import Folder
 from wilk.services.registry.entries import entries, newer
 
 from .packaging import FILES, Shelf, agent, files_of, package, settings, zipped
@@ -690,6 +692,61 @@ class TestUpdating:
         assert files_of(folder(shop)) == {"agent.yml": agent("2.0.0")}
         shop.sync()
         assert shop.agents.get("reviewer").version == "2.0.0"
+
+    @pytest.mark.parametrize("theirs", ["agent.yml", "agent.yaml"])
+    @pytest.mark.parametrize("mine", ["agent.yml", "agent.yaml"])
+    def test_a_definition_that_was_edited_stays_one_file_whatever_its_ending(
+        self, shop: wilk.Store, shelf: Shelf, mine: str, theirs: str
+    ) -> None:
+        file = folder(shop) / "agent.yaml"
+        file.write_text(file.read_text() + "# mine\n")
+        file.rename(folder(shop) / mine)
+        shelf.put(zipped({theirs: agent("2.0.0"), **FILES}), version="2.0.0")
+        refreshed(shop).registry.update("reviewer")
+        assert files_of(folder(shop)) == {mine: agent("2.0.0") + "# mine\n", **FILES}
+        shop.sync()
+        assert shop.agents.get("reviewer").version == "2.0.0"
+        assert [one.edited for one in shop.registry.installed()] == [[mine]]
+
+    def test_a_folder_in_place_of_a_file_is_an_edit(self, shop: wilk.Store, shelf: Shelf) -> None:
+        (folder(shop) / "README.md").unlink()
+        (folder(shop) / "README.md").mkdir()
+        assert [one.edited for one in shop.registry.installed()] == [["README.md"]]
+        with pytest.raises(wilk.Protected, match="README.md"):
+            shop.registry.remove("reviewer")
+        shop.registry.remove("reviewer", force=True)
+        assert [path.name for path in folder(shop).iterdir()] == ["README.md"]
+
+    def test_a_source_that_is_slow_keeps_nobody_away(
+        self, shop: wilk.Store, shelf: Shelf, home: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fetch = Folder.fetch
+
+        def slow(self: Folder, location: str, longest: int) -> bytes:
+            with locked(home / ".registry.lock", 0.0):  # or another process holds it: Busy
+                return fetch(self, location, longest)
+
+        monkeypatch.setattr(Folder, "fetch", slow)
+        shop.registry.remove("reviewer")
+        shop.registry.install("reviewer")
+        self.newer(shop, shelf)
+        assert [one.changed for one in shop.registry.update()] == [True]
+
+    def test_what_another_process_did_while_the_package_came_counts(
+        self, shop: wilk.Store, shelf: Shelf, home: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.newer(shop, shelf)
+        fetch = Folder.fetch
+
+        def overtaken(self: Folder, location: str, longest: int) -> bytes:
+            monkeypatch.setattr(Folder, "fetch", fetch)
+            with wilk.open_store(home=home) as other:
+                assert [one.changed for one in other.registry.update()] == [True]
+            return fetch(self, location, longest)
+
+        monkeypatch.setattr(Folder, "fetch", overtaken)
+        (done,) = shop.registry.update("reviewer")
+        assert (done.changed, done.version) == (False, "2.0.0")
 
     def test_refuses_a_package_that_is_broken_and_stays_as_it_is(
         self, shop: wilk.Store, shelf: Shelf

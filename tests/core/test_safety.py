@@ -148,6 +148,18 @@ class TestPlaces:
         with wilk.open_store(f"sqlite:///{tmp_path}/x.db?journal_mode={mode}") as store:
             assert store._engine.execute("PRAGMA journal_mode") == [(mode,)]
 
+    def test_what_lies_on_a_read_only_disk_can_be_read(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A reader of a WAL wants to write beside the file, which cannot be done there."""
+        url = f"sqlite:///{tmp_path}/x.db"
+        with wilk.open_store(url) as store:
+            session = store.sessions.create().id
+        monkeypatch.setattr(os, "access", lambda *_: False)
+        with wilk.open_store(url, readonly=True) as store:
+            assert [one.id for one in store.sessions.list()] == [session]
+            assert not list(tmp_path.glob("x.db-*"))
+
     def test_a_file_may_be_switched_out_of_wal_and_back(self, tmp_path: Path) -> None:
         for mode in ("wal", "delete", "wal"):
             with wilk.open_store(f"sqlite:///{tmp_path}/x.db?journal_mode={mode}") as store:

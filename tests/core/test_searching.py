@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -18,6 +20,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import wilk
+from wilk.host import Host
 from wilk.services.embedding.passages import KINDS
 
 
@@ -108,6 +111,37 @@ class TestQueries:
         (one,) = store.search(query)
         assert one.kind == kind
         assert one.marks
+
+    @pytest.mark.parametrize("text", ["thanks🙂", "great🤗", "wow👍🏽", "🤖great", "nice🫶ok"])
+    def test_a_word_beside_an_emoji_is_found(self, store: wilk.Store, session: str, text: str) -> None:
+        store.messages.append(session, "user", text)
+        word = next(word for word in ("thanks", "great", "wow", "nice") if word in text)
+        (one,) = store.search(word)
+        assert [one.snippet[begin:end] for begin, end in one.marks] == [word]
+
+    def test_words_with_signs_for_vowels_are_found_as_a_whole(self, store: wilk.Store, session: str) -> None:
+        store.messages.append(session, "user", "हिन्दी भाषा")
+        store.messages.append(session, "user", "द ह न")
+        (one,) = store.search("हिन्दी")
+        assert [one.snippet[begin:end] for begin, end in one.marks] == ["हिन्दी"]
+
+    @given(
+        text=st.text(
+            st.sampled_from("aA ßİſ_'*\"-日アم\u0301\u0338\u093f\u0651\u200d👩🙂²①ςΣ한é\ud800\0"), max_size=20
+        ),
+        query=st.text(st.sampled_from("aA ßİſ_'*\"-日アم\u0301\u093f\u200d👩🙂²①ςΣ한é"), max_size=8),
+    )
+    def test_what_a_message_says_finds_it(
+        self, store: wilk.Store, session: str, text: str, query: str
+    ) -> None:
+        message = store.messages.append(session, "user", f"{text} {query}")
+        found = {one.id for one in store.search(query, limit=10_000)}
+        assert (message.id in found) == bool(query.replace("\0", "").strip())
+
+    @pytest.mark.parametrize("limit", [2**31, 2**62, 2**63 - 1])
+    def test_any_limit_is_valid(self, store: wilk.Store, session: str, limit: int) -> None:
+        store.messages.append(session, "user", "wolf")
+        assert found(store, "wolf", limit=limit) == ["wolf"]
 
     def test_an_unknown_kind_is_refused_with_the_choices(self, store: wilk.Store) -> None:
         with pytest.raises(wilk.Invalid, match="kinds 'messages': one of message, memory, pin, document"):
@@ -502,6 +536,34 @@ class TestCost:
         newest = [one.record.text for one in store.search("common", limit=3)]
         assert newest == ["common 199", "common 198", "common 197"] or newest[0] == "common rareword"
         assert not any("common" in one for one in asked)
+
+
+def test_an_awaited_search_does_not_wait_for_tools_that_run_long(
+    store: wilk.Store, session: str, run: Callable[[Any], Any]
+) -> None:
+    store.messages.append(session, "user", "the wolf howls")
+    going = threading.Event()
+
+    def slow() -> str:
+        assert going.wait(20)
+        return "done"
+
+    class Plugin:
+        @wilk.hookimpl
+        def register_tools(self) -> list[wilk.Tool]:
+            return [wilk.Tool("slow", slow)]
+
+    async def awaited() -> Any:
+        async with wilk.open_async_store(host=Host(Plugin(), entry_points=True)) as other:
+            running = [asyncio.create_task(other.tools.run("slow", session=session)) for _ in range(20)]
+            await asyncio.sleep(0.05)
+            try:
+                return await asyncio.wait_for(other.search("wolf"), 10)
+            finally:
+                going.set()
+                await asyncio.gather(*running)
+
+    assert len(run(awaited())) == 1
 
 
 def test_search_is_awaited_with_the_same_answer(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -210,6 +211,78 @@ class TestRunning:
         session = store.sessions.create().id
         with pytest.raises(wilk.ToolFailed, match="SystemExit: 3"):
             store.tools.run("exit", session=session)
+
+    def test_an_error_that_cannot_tell_of_itself_is_logged(self, plugged: Callable[..., wilk.Store]) -> None:
+        class Mute(Exception):
+            def __str__(self) -> str:
+                raise ValueError("no words")
+
+        def fail() -> None:
+            raise Mute
+
+        store = plugged(Plugin(Tool("mute", fail)))
+        with pytest.raises(wilk.ToolFailed, match="Mute"):
+            store.tools.run("mute", session=store.sessions.create().id)
+        (call,) = store.tool_calls.list()
+        assert (call.status, call.error) == ("error", "Mute (which fails to tell of itself: ValueError)")
+
+    def test_of_a_long_error_the_log_keeps_the_beginning(self, plugged: Callable[..., wilk.Store]) -> None:
+        def fail() -> None:
+            raise RuntimeError("x" * 1_000_000)
+
+        store = plugged(Plugin(Tool("long", fail)))
+        with pytest.raises(wilk.ToolFailed) as failed:
+            store.tools.run("long", session=store.sessions.create().id)
+        (call,) = store.tool_calls.list()
+        assert call.error is not None
+        assert (len(call.error) < 11_000, call.error.endswith("… (1000014 characters)")) == (True, True)
+        assert len(str(failed.value.__cause__)) == 1_000_000
+
+    def test_arguments_are_the_tools_own_and_as_they_are_in_the_log(
+        self, plugged: Callable[..., wilk.Store]
+    ) -> None:
+        def grow(items: list[int]) -> list[int]:
+            items.append(3)
+            return items
+
+        store = plugged(Plugin(Tool("grow", grow)))
+        given = {"items": (1, 2)}
+        assert store.tools.run("grow", given, session=store.sessions.create().id).result == [1, 2, 3]
+        (call,) = store.tool_calls.list()
+        assert (given, call.arguments) == ({"items": (1, 2)}, {"items": [1, 2]})
+
+    @pytest.mark.parametrize("fails", [False, True])
+    def test_a_store_that_is_busy_when_it_ends_costs_no_result_and_is_told_later(
+        self, fails: bool, home: Path, plugged: Callable[..., wilk.Store], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        others = []
+
+        def send() -> str:
+            other = sqlite3.connect(home / "wilk.db", isolation_level=None)
+            other.execute("BEGIN IMMEDIATE")
+            others.append(other)
+            if fails:
+                raise OSError("no network")
+            return "sent"
+
+        store = plugged(Plugin(Tool("send", send)))
+        store._engine.timeout = 0.05
+        with wilk.open_store(home=home) as apart:
+            session = apart.sessions.create().id
+        try:
+            if fails:
+                with pytest.raises(wilk.ToolFailed, match="no network"):
+                    store.tools.run("send", session=session)
+            else:
+                done = store.tools.run("send", session=session)
+                assert (done.status, done.result) == ("ok", "sent")
+            assert [call.status for call in store.tool_calls.list()] == ["running"]
+            assert "is not in the log yet" in caplog.text
+        finally:
+            others[0].close()
+        assert store.settle()
+        (call,) = store.tool_calls.list()
+        assert (call.status, call.result) == (("error", None) if fails else ("ok", "sent"))
 
     @pytest.mark.parametrize(
         ("result", "told"),
@@ -583,6 +656,60 @@ class TestAwaited:
                     await task
                 (call,) = await store.tool_calls.list(session)
                 assert (call.status, call.error) == ("error", "CancelledError")
+
+        run(scenario())
+
+    def test_one_that_is_cancelled_when_it_has_ended_is_logged_with_its_result(self, run: Run) -> None:
+        async def scenario() -> None:
+            free = asyncio.Event()
+
+            async def wait() -> str:
+                await free.wait()
+                return "done"
+
+            async with wilk.open_async_store(host=self.host(Tool("wait", wait))) as store:
+                session = (await store.sessions.create()).id
+                task = asyncio.create_task(store.tools.run("wait", session=session))
+                while not await store.tool_calls.list(session):
+                    await asyncio.sleep(0)
+                async with store.transaction():
+                    free.set()
+                    for _ in range(20):
+                        await asyncio.sleep(0)  # it waits for this transaction to end
+                    task.cancel()
+                    await asyncio.sleep(0)
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+                (call,) = await store.tool_calls.list(session)
+                assert (call.status, call.result) == ("ok", "done")
+
+        run(scenario())
+
+    def test_one_that_is_awaited_in_a_transaction_of_another_task_gives_its_result(
+        self, run: Run, home: Path
+    ) -> None:
+        home.mkdir()
+        (home / "config.yaml").write_text("timeout: 0.1\n")
+
+        async def scenario() -> None:
+            free = asyncio.Event()
+
+            async def wait() -> str:
+                await free.wait()
+                return "done"
+
+            async with wilk.open_async_store(host=self.host(Tool("wait", wait))) as store:
+                session = (await store.sessions.create()).id
+                task = asyncio.create_task(store.tools.run("wait", session=session))
+                while not await store.tool_calls.list(session):
+                    await asyncio.sleep(0)
+                async with store.transaction():
+                    await store.sessions.create()
+                    free.set()
+                    assert (await task).result == "done"
+                assert await store.settle()
+                (call,) = await store.tool_calls.list(session)
+                assert (call.status, call.result) == ("ok", "done")
 
         run(scenario())
 

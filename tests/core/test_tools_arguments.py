@@ -164,3 +164,23 @@ class TestCheck:
         if isinstance(value, dict) and not all(isinstance(key, str) for key in value):
             return
         check("t", {"value": value}, schema_of(taking(annotation)))
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {"x": {"enum": 5}}},
+        {"properties": {"x": {"type": 5}}},
+        {"properties": {"x": {"allOf": 5}}},
+        {"properties": {"x": {"properties": 5}}},
+        {"required": 5},
+    ],
+)
+def test_a_schema_that_is_none_is_told(schema: Any) -> None:
+    with pytest.raises(wilk.Invalid, match="tool 'x': its parameters are no JSON Schema"):
+        check("x", {"x": {"a": 1}}, schema)
+
+
+def test_a_number_of_very_many_digits_is_told() -> None:
+    with pytest.raises(wilk.Invalid, match="argument x a number of very many digits: string is wanted"):
+        check("x", {"x": 10**5000}, {"properties": {"x": {"type": "string"}}})

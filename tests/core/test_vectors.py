@@ -189,6 +189,27 @@ class TestRefused:
         with pytest.raises(wilk.Invalid, match="k "):
             points.vectors.search("points", [1, 0], k)
 
+    @pytest.mark.parametrize("name", ["message", "pattern"])
+    def test_names_that_the_embedder_needs(self, store: wilk.Store, name: str) -> None:
+        for make in (
+            lambda: store.vectors.create(name, dimension=2),
+            lambda: store.vectors.add(name, "x", [1, 0]),
+            lambda: store.vectors.extend(name, [("x", [1, 0])]),
+        ):
+            with pytest.raises(wilk.Invalid, match="choose another name"):
+                make()
+
+    def test_collections_of_the_embedder_are_listed_once_something_is_in_them(
+        self, store: wilk.Store
+    ) -> None:
+        from wilk.services.vectors import spaces
+
+        spaces.make(store._engine, "pin", model="m", dimension=2, distance="cosine", kind="pin")
+        store.vectors.create("mine", dimension=2)
+        assert [one.name for one in store.vectors.collections()] == ["mine"]
+        store._engine.execute("UPDATE vector_spaces SET count = 1")
+        assert [one.name for one in store.vectors.collections()] == ["mine", "pin"]
+
     def test_collections_that_the_embedder_keeps(self, store: wilk.Store) -> None:
         from wilk.services.vectors import spaces
 
@@ -277,6 +298,38 @@ class TestSearching:
                 assert not thread.is_alive()
 
 
+class TestGone:
+    """The index proposes what was there a moment ago."""
+
+    def test_one_that_is_gone_makes_it_asked_for_few_more(
+        self, points: wilk.Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        points.vectors.extend("c", [(str(n), [1, n / 100]) for n in range(300)])
+        points.vectors.search("c", [1, 0], 3)
+        points.vectors.remove("c", "1")
+        (index,) = (one.nearest.below for one in points._vector_indexes._opened.values())
+        asked: list[int] = []
+        real = index.search
+        monkeypatch.setattr(index, "search", lambda q, k, among: asked.append(k) or real(q, k, among))
+        assert ids(points.vectors.search("c", [1, 0], 3)) == ["0", "2", "3"]
+        assert asked == [3, 5]
+
+    def test_what_a_snapshot_does_not_see_yet_takes_nobodys_place(self, points: wilk.Store) -> None:
+        points.vectors.extend("c", [(str(n), [1, n]) for n in range(1, 9)])
+
+        def add() -> None:
+            points.vectors.extend("c", [(f"new {n}", [1, 0]) for n in range(5)])
+            assert ids(points.vectors.search("c", [1, 0], 1)) == ["new 0"]
+            points._engine.release()
+
+        with points._engine.snapshot():
+            assert ids(points.vectors.search("c", [1, 0], 3)) == ["1", "2", "3"]
+            thread = threading.Thread(target=add)
+            thread.start()
+            thread.join()
+            assert ids(points.vectors.search("c", [1, 0], 3)) == ["1", "2", "3"]
+
+
 class TestFilters:
     @pytest.mark.parametrize(
         ("where", "found"),
@@ -325,6 +378,11 @@ class TestFilters:
     )
     def test_that_make_no_sense_are_refused(self, points: wilk.Store, where: Any, said: str) -> None:
         with pytest.raises(wilk.Invalid, match=said):
+            points.vectors.search("points", [1, 0], where=where)
+
+    @pytest.mark.parametrize("where", [{f"k{n}": 1 for n in range(2000)}, {"n": {"in": list(range(20_000))}}])
+    def test_larger_than_an_engine_takes_are_refused(self, points: wilk.Store, where: Any) -> None:
+        with pytest.raises(wilk.Invalid, match="at most"):
             points.vectors.search("points", [1, 0], where=where)
 
     def test_long_values_are_told_apart(self, store: wilk.Store) -> None:
@@ -421,7 +479,7 @@ class TestIndexFiles:
         assert list((home / "indexes").glob("*/exact.codes"))
         with wilk.open_store(home=home) as again:
             assert ids(again.vectors.search("c", rows[7], 1)) == ["r7"]
-            index = again._vector_indexes._opened[1].nearest
+            index = again._vector_indexes._opened[1].nearest.below
             assert index._file is not None
             assert len(index) == 500
 
@@ -464,6 +522,43 @@ class TestIndexFiles:
             assert [back.vectors.search("c", row, 1)[0].id for row in others[:9]] == [
                 f"r{1000 + n}" for n in range(9)
             ]
+
+    def test_that_end_with_what_was_removed_before_the_database_was_put_back_lack_nothing(
+        self, store: wilk.Store, home: Path
+    ) -> None:
+        import shutil
+
+        rows, others = self.rows(300), self.rows(40, seed=9)
+        self.fill(store, rows)
+        store.close()
+        shutil.copy(home / "wilk.db", home / "backup.db")
+        with wilk.open_store(home=home) as later:  # numbers 301 to 320 come and go, and are saved as gone
+            self.fill(later, others[:20], 1000)
+            later.vectors.search("c", rows[0])
+            later.vectors.remove("c", [f"r{n}" for n in range(1000, 1020)])
+            for row in others[:20]:
+                later.vectors.search("c", row, 5)
+        shutil.copy(home / "backup.db", home / "wilk.db")
+        with wilk.open_store(home=home) as back:
+            self.fill(back, others, 2000)
+            found = [back.vectors.search("c", row, 1)[0].id for row in others]
+            assert found == [f"r{2000 + n}" for n in range(40)]
+
+    def test_are_left_alone_while_little_is_new(self, store: wilk.Store, home: Path) -> None:
+        rows = self.rows(600)
+        self.fill(store, rows[:500])
+        store.vectors.search("c", rows[0])
+        store.close()
+        (file,) = (home / "indexes").glob("*/exact.codes")
+        before = file.stat().st_ino
+        with wilk.open_store(home=home) as again:
+            self.fill(again, rows[500:502], 500)
+            assert ids(again.vectors.search("c", rows[501], 1)) == ["r501"]
+        assert file.stat().st_ino == before
+        with wilk.open_store(home=home) as again:
+            self.fill(again, rows[502:], 502)
+            assert ids(again.vectors.search("c", rows[501], 1)) == ["r501"]
+        assert file.stat().st_ino != before
 
     def test_two_stores_over_one_file_find_what_the_other_added_and_removed(
         self, store: wilk.Store, home: Path

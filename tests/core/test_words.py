@@ -33,6 +33,18 @@ def test_of_a_long_query_the_longest_words_count() -> None:
     assert [term.text for term in terms(query)] == [f"longer{n}" for n in range(MOST)]
 
 
+def test_signs_for_vowels_belong_to_their_word() -> None:
+    assert [term.text for term in terms("हिन्दी भाषा")] == ["हिन्दी", "भाषा"]
+    assert terms("हिन्दी")[0].tokens == ("ह", "न", "द")
+    assert [term.text for term in terms("مُحَمَّد")] == ["مُحَمَّد"]
+
+
+def test_a_word_of_very_many_parts_counts_by_the_first_of_them() -> None:
+    (term,) = terms("_".join(f"p{n}" for n in range(2000)))
+    assert len(term.tokens) == 32
+    assert term.text == "_".join(f"p{n}" for n in range(32))
+
+
 @given(text=st.text())
 def test_any_text_has_a_bounded_number_of_terms_none_of_them_empty(text: str) -> None:
     found = terms(text * 20)

@@ -55,14 +55,19 @@ def test_the_one_that_is_chosen_makes_the_vectors_of_what_is_written(
 
 
 def test_one_that_is_not_installed_is_told_of_by_its_name(
-    home: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("WILK_EMBEDDER", "nobody")
-    with pytest.raises(wilk.PluginError, match="nobody"):
-        wilk.open_store(home=home)
+    with wilk.open_store(home=home) as store:
+        assert "no plugin offers the embedder 'nobody'" in caplog.text
+        store.memories.add("a memory")
+        with pytest.raises(wilk.PluginError, match="nobody"):
+            store.index.update()
 
 
-def test_two_of_one_name_are_a_clash(home: Path, letters: Letters, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_of_one_name_are_a_clash(
+    home: Path, letters: Letters, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setenv("WILK_EMBEDDER", "letters")
-    with pytest.raises(wilk.PluginError, match="letters"):
-        wilk.open_store(home=home, host=wilk.Host(letters, Letters()))
+    with wilk.open_store(home=home, host=wilk.Host(letters, Letters())):
+        assert "choose: {embedders.letters: DISTRIBUTION}" in caplog.text

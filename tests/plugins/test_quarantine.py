@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+import wilk
+
 from .distributions import Site
 
 HOOK = "from wilk import hookimpl\n@hookimpl\n"
@@ -143,7 +145,7 @@ def test_a_missing_backend_names_the_disabled_plugin(site: Site) -> None:
                           "    yield Backend('mongo', None)")  # fmt: skip
     done = site.wilk("--url", "mongo://host/x", "sessions", "list", WILK_DISABLED_PLUGINS="documents")
     assert "Plugin documents (wilk-documents 1.0) is disabled" in done.stderr
-    assert "take it out of WILK_DISABLED_PLUGINS" in done.stderr
+    assert "take it out of the setting disabled_plugins" in done.stderr
 
 
 def test_a_missing_backend_does_not_accuse_those_that_are_not_to_blame(site: Site) -> None:
@@ -186,3 +188,8 @@ def test_a_slow_plugin_is_listed_with_its_time(site: Site) -> None:
 def test_a_slow_import_is_warned_of(site: Site) -> None:
     site.add("slow", f"import time\ntime.sleep(1.1)\n{HOOK}def store_opened(): ...")
     assert "plugin slow (wilk-slow 1.0) took 1." in site.wilk("sessions", "list").stderr
+
+
+def test_where_nobody_offers_anything_the_error_says_that_none_is_installed() -> None:
+    with pytest.raises(wilk.PluginError, match="no plugin offers the embedder 'local'; none is installed"):
+        wilk.Host(entry_points=False).embedder("local")

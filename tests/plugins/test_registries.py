@@ -93,3 +93,17 @@ def test_an_address_of_a_scheme_that_nobody_offers_is_told(home: Path, cellar: C
         pytest.raises(wilk.WilkError, match="cellar"),
     ):
         store.registry.search("poet")
+
+
+def test_one_that_is_away_does_not_hold_up_every_command(home: Path, cellar: Cellar) -> None:
+    now = [1_800_000_000_000_000]
+    with wilk.open_store(home=home, host=wilk.Host(cellar), clock=wilk.Clock(lambda: now[0])) as store:
+        store.registry.search("poet")
+        cellar.error = wilk.BackendError("it is dark")
+        now[0] += 2 * 3600 * 1_000_000
+        for _ in range(3):
+            assert [one.name for one in store.registry.search("poet")] == ["poet"]
+        assert len(cellar.addresses) == 2
+        now[0] += 6 * 60 * 1_000_000
+        store.registry.search("poet")
+        assert len(cellar.addresses) == 3

@@ -264,6 +264,7 @@ def _similar_patterns(store: Store, text: str, pattern_type: str, k: int) -> lis
     if not isinstance(text, str):
         raise Invalid(f"pattern is {type(text).__name__}, not text")
     checks.filled("pattern_type", pattern_type)
+    checks.whole("k", k)
     every = pattern_type == "all"
     found: list[Similar] = []
     if every or pattern_type == "user_query":

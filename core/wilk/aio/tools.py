@@ -45,7 +45,8 @@ class AsyncTools(Noun):
                     message=message,
                     call_id=call_id,
                     timeout=timeout,
-                )
+                ),
+                purpose="tools",
             )
 
         def using(verb: Callable[[Store], Any]) -> Awaitable[Any]:
@@ -68,11 +69,11 @@ class AsyncTools(Noun):
             if not begun:
                 raise
             failure = error
-            raise await workers.write(lambda: tools._failed(begun[0], failure)) from failure
+            raise await workers.write_out(lambda: tools._failed(begun[0], failure)) from failure
         except BaseException as error:
             ended = error
-            await workers.write(lambda: cut_short(ended))
+            await workers.write_out(lambda: cut_short(ended))
             raise
-        return await workers.write(lambda: tools._ended(one, result))
+        return await workers.write_out(lambda: tools._ended(one, result))
 
     run.__doc__ = Tools.run.__doc__

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 READERS = 4
 """Threads for reading verbs."""
 ASIDE = 8
-"""Threads for what may take long, such as tools."""
+"""Threads for what may take long, for each purpose: tools, and whatever else."""
 
 _R = TypeVar("_R")
 
@@ -62,7 +62,7 @@ class Workers:
         self._store = store
         self._engine = store._engine
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="wilk-read")
-        self._aside: ThreadPoolExecutor | None = None
+        self._aside: dict[str, ThreadPoolExecutor] = {}
         self._lanes = [_Lane(number) for number in range(self._engine.writers)]
         self._free: asyncio.Queue[_Lane] = asyncio.Queue()
         for lane in self._lanes:
@@ -91,16 +91,36 @@ class Workers:
             # Whatever still runs is done before the next call on this one thread begins.
             self._free.put_nowait(lane)
 
-    async def aside(self, call: Callable[[], _R]) -> _R:
+    async def write_out(self, call: Callable[[], _R]) -> _R:
+        """Run a writing verb that must happen, in spite of cancellation: as ``write`` does, and where another
+        task's transaction goes on for too long, on a thread of its own, which may be told that it is Busy."""
+        pin = self._own_pin()
+        if pin is not None:
+            return await finished(pin.lane.run(call))
+
+        async def run() -> _R:
+            try:
+                lane = await self._take()
+            except Busy:
+                return await self.aside(call)
+            try:
+                return await lane.run(call)
+            finally:
+                self._free.put_nowait(lane)
+
+        return await finished(asyncio.ensure_future(run()))
+
+    async def aside(self, call: Callable[[], _R], *, purpose: str = "aside") -> _R:
         """Run what may take long and write now and then: in the task's transaction if it has one, else on
-        a thread that holds up no other verb."""
+        a thread that holds up no other verb. Each purpose has threads of its own, so that a search does not
+        wait for tools that run for minutes."""
         pin = self._own_pin()
         if pin is not None:
             return await pin.lane.run(call)
         self._check_open()
-        if self._aside is None:
-            self._aside = ThreadPoolExecutor(ASIDE, thread_name_prefix="wilk-aside")
-        return await asyncio.get_running_loop().run_in_executor(self._aside, call)
+        if purpose not in self._aside:
+            self._aside[purpose] = ThreadPoolExecutor(ASIDE, thread_name_prefix=f"wilk-{purpose}")
+        return await asyncio.get_running_loop().run_in_executor(self._aside[purpose], call)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
@@ -176,8 +196,8 @@ class Workers:
     def _end(self) -> None:
         """Wait for reads that have begun, then close."""
         self._readers.shutdown(wait=True)
-        if self._aside is not None:
-            self._aside.shutdown(wait=True)
+        for threads in self._aside.values():
+            threads.shutdown(wait=True)
         self._store.close()
 
     async def close(self) -> None:

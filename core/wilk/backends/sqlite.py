@@ -70,7 +70,8 @@ def open_sqlite(url: str, settings: Settings) -> Opened:
     if readonly:
         if not file.exists():
             raise NotFound("database file", str(file), "open it without readonly once to make it")
-        opened = _opened(lambda: _connect(f"{file.as_uri()}?mode=ro", timeout, pragmas))
+        address = f"{file.as_uri()}?mode=ro{_unchanging(file)}"
+        opened = _opened(lambda: _connect(address, timeout, pragmas))
         return replace(opened, timeout=timeout, readonly=True, folder=file.with_name(file.name + ".files"))
     _private_file(file)
     lock = file.with_name(file.name + ".lock")
@@ -85,6 +86,16 @@ def open_sqlite(url: str, settings: Settings) -> Opened:
         backup=lambda label: _backup(file, label),
         folder=file.with_name(file.name + ".files"),
     )
+
+
+def _unchanging(file: Path) -> str:
+    """What an address needs where nothing can be written beside the file, such as on a read-only disk.
+
+    Readers of a WAL keep an index of it beside the file; without a WAL there is nothing to index.
+    """
+    log = file.with_name(file.name + "-wal")
+    writable = os.access(file.parent, os.W_OK)
+    return "" if writable or (log.exists() and log.stat().st_size) else "&immutable=1"
 
 
 def _opened(connect: Callable[[], sqlite3.Connection], *, shared: bool = False) -> Opened:
@@ -240,7 +251,7 @@ class FTS5:
     _OBJECTS = {
         "{table}_fts": (
             "CREATE VIRTUAL TABLE {table}_fts USING fts5(text, content='{table}', content_rowid='pk', "
-            "tokenize='unicode61 remove_diacritics 2')"
+            "tokenize='unicode61 remove_diacritics 2 separators ''{symbols}''')"
         ),
         "{table}_fts_insert": (
             "CREATE TRIGGER {table}_fts_insert AFTER INSERT ON {table} BEGIN "
@@ -256,30 +267,50 @@ class FTS5:
             "INSERT INTO {table}_fts(rowid, text) VALUES (new.pk, new.text); END"
         ),
     }
+    # Emoji that the tokenizer's Unicode 6.1 does not have: it would take them for letters of the word before.
+    _SYMBOLS = (range(0x1F300, 0x1F650), range(0x1F680, 0x1F700), range(0x1F900, 0x1FB00))
     # Scripts written without spaces between words.
     _UNSPACED = "[\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 
     def install(self, database: Database) -> None:
         """Make what is missing of the indexes and their triggers; a new index takes in every row."""
         present = dict(database.execute_sql("SELECT name, sql FROM sqlite_master"))
+        symbols = "".join(chr(code) for codes in self._SYMBOLS for code in codes)
         for table in self._TABLES:
             if table not in present:
                 continue  # a later migration makes it
             for template, statement in self._OBJECTS.items():
-                if (name := template.format(table=table)) not in present:
-                    database.execute_sql(statement.format(table=table))
+                name, wanted = template.format(table=table), statement.format(table=table, symbols=symbols)
+                if name == f"{table}_fts" and present.get(name, wanted) != wanted:
+                    database.execute_sql(f"DROP TABLE {name}")  # by earlier rules; the text is in the rows
+                    del present[name]
+                if name not in present:
+                    database.execute_sql(wanted)
                     if name == f"{table}_fts":
                         database.execute_sql(f"INSERT INTO {name}({name}) VALUES ('rebuild')")  # noqa: S608 (own names)
 
     def matching(self, text: str, table: str, *, any_word: bool = False) -> Any:
         from peewee import SQL, NodeList, Table
 
-        # An accent may be a character of its own behind its letter, and the index ignores it.
-        words = re.findall(r"[\w\u0300-\u0331]+", text)
-        if not any(any(c.isalnum() for c in word) for word in words) or re.search(self._UNSPACED, text):
+        words = [word for word in _words(text) if any(c.isalnum() for c in word)]
+        if not words or re.search(self._UNSPACED, text):
             return None
         # Quoted, every word is a plain word: no operator, column filter or syntax error.
         expression = (" OR " if any_word else " ").join(f'"{word}"' for word in words)
         index = Table(f"{table}_fts")
         matches = NodeList((index.c.text, SQL("MATCH ?", [expression])))
         return index.select(index.c.rowid.alias("pk"), index.c.rank).where(matches)
+
+
+def _words(text: str) -> list[str]:
+    """The words of a text with the marks at their letters, such as accents and signs for vowels.
+
+    The index takes a word apart where it does not know a mark, and finds it as those parts one behind
+    the other.
+    """
+    if text.isascii():
+        return re.findall(r"\w+", text)
+    from unicodedata import category  # a megabyte that ASCII does not need
+
+    held = (c if c.isalnum() or c == "_" or category(c)[0] == "M" else " " for c in text)
+    return "".join(held).split()

@@ -15,6 +15,7 @@ from wilk.caches.cache import WAIT, Cache, _seconds, _tags
 from wilk.caches.flights import Flight
 from wilk.caches.policy import Ttl
 from wilk.caches.values import entry
+from wilk.errors import Closed
 
 logger = logging.getLogger("wilk.caches")
 _T = TypeVar("_T")
@@ -94,13 +95,19 @@ async def _alone(cache: Cache, name: str, run: Run, until: float) -> AsyncIterat
         left = until - monotonic()
         if taken or left <= 0:
             break
-        await _to_its_end(run(partial(guard.__exit__, None, None, None)))
+        await _left(guard, run)
         await asyncio.sleep(min(left, _PAUSES[min(tries, len(_PAUSES) - 1)]))
         tries += 1
+    closed = False
     try:
         yield taken
+    except GeneratorExit:  # the loop was closed amid the computation: nobody is left to await anything
+        closed = True
+        guard.__exit__(None, None, None)
+        raise
     finally:
-        await _to_its_end(run(partial(guard.__exit__, None, None, None)))
+        if not closed:
+            await _left(guard, run)
 
 
 async def _entered(guard: Any, run: Run) -> bool:
@@ -111,8 +118,17 @@ async def _entered(guard: Any, run: Run) -> bool:
     except asyncio.CancelledError:
         await asyncio.wait([entering])
         if not entering.cancelled() and entering.exception() is None:
-            await _to_its_end(run(partial(guard.__exit__, None, None, None)))
+            await _left(guard, run)
         raise
+
+
+async def _left(guard: Any, run: Run) -> None:
+    """Leave a block on a thread; where the store was closed in between, and has none, here."""
+    leave = partial(guard.__exit__, None, None, None)
+    try:
+        await _to_its_end(run(leave))
+    except (Closed, RuntimeError):  # leaving twice does nothing
+        leave()
 
 
 async def _to_its_end(work: Awaitable[Any]) -> None:
@@ -131,7 +147,7 @@ def _refresh_behind(
     async def refreshed() -> None:
         try:
             async with _alone(cache, name, run, 0.0) as alone:
-                if alone:
+                if alone and await run(lambda: cache._is_old(name)):
                     await _computed(cache, name, compute, run, ttl, tags)
             cache._refreshing.pop(name, None)
         except Exception as error:

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Collection
 from contextlib import nullcontext, suppress
+from datetime import timedelta
 from inspect import iscoroutine
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -35,6 +36,7 @@ _LONGEST = 1000
 _HASHED = 64
 _FUTURE = 60_000_000
 _DISTRUSTED = 10_000
+_TAG = 100
 _FAILS = "its tier on disk fails"
 
 
@@ -127,6 +129,8 @@ class Cache:
         if storage is not None and name not in self._distrusted:
             try:
                 if not storage.touch(name, now=now, expires_at=expires_at):
+                    with self._lock:
+                        self._memory.drop([name])  # it had to make room below: what is gone is gone here too
                     return False
             except BackendError as error:
                 self._failed(error)
@@ -370,6 +374,7 @@ class Cache:
             return
         kept = entry(blob, written=now, expires_at=expires_at)
         kept.tags = frozenset(marks)
+        kept.size += sum(len(tag.encode()) + _TAG for tag in marks)
         kept.epoch = epoch
         with self._lock:
             if storage is None or self._changes == changes:
@@ -388,6 +393,9 @@ class Cache:
         if len(self._distrusted) > _DISTRUSTED and storage is not None:
             self._storage = None
             storage.close()
+            with self._lock:
+                # What came from below stays there: its tags are not known here.
+                self._memory.drop([known for known in self._memory if known not in self._distrusted])
             self._complain("nothing could be written for long; it goes on in memory alone")
 
     def _failed(self, error: BackendError) -> None:
@@ -467,8 +475,7 @@ class Cache:
 
     def _refresh_due(self, name: str, found: Entry) -> bool:
         """Whether a value is to be computed anew now; True for one caller at a time."""
-        refresh = self.policy.refresh
-        if refresh is None or self._clock.now() - found.written < refresh.total_seconds() * 1_000_000:
+        if not self._past_refresh(found):
             return False
         with self._lock:
             if self._refreshing.get(name, 0.0) > monotonic():
@@ -476,9 +483,27 @@ class Cache:
             self._refreshing[name] = monotonic() + _seconds(WAIT)  # a failure is not tried again before
             return True
 
+    def _past_refresh(self, found: Entry) -> bool:
+        refresh = self.policy.refresh
+        return refresh is not None and self._clock.now() - found.written >= refresh // timedelta(
+            microseconds=1
+        )
+
+    def _is_old(self, name: str) -> bool:
+        """Whether a value is still to be computed anew when its turn comes: others may have done so, or
+        removed it."""
+        self._look()
+        with self._lock:
+            found: Entry | None = self._memory.get(name)
+            if found is not None and found.epoch != self._epoch:
+                found = None
+        if found is None:
+            found = self._from_below(name, self._clock.now(), counted=False)
+        return found is not None and self._past_refresh(found)
+
     def _refreshed(self, name: str, compute: Callable[[], Any], ttl: Ttl, tags: Collection[str]) -> None:
         with self._alone(name, 0.0) as alone:
-            if alone:
+            if alone and self._is_old(name):
                 self._computed(name, compute, ttl, tags)
         self._refreshing.pop(name, None)
 

@@ -26,6 +26,9 @@ logger = logging.getLogger("wilk.caches")
 SWEEP = 60.0
 """Seconds between two sweeps."""
 
+PATIENCE = 2.0
+"""Seconds that closing waits for a refresh that runs."""
+
 
 class Caches:
     """The caches by namespace. ``folder`` is None for a store without one, or that is read only: its caches
@@ -38,12 +41,14 @@ class Caches:
         folder: Path | None,
         clock: Clock,
         worker: Worker,
+        refresher: Worker,
     ) -> None:
         self._settings = settings
         self._tier = tier
         self._folder = None if folder is None else folder / "cache"
         self._clock = clock
         self._worker = worker
+        self._refresher = refresher  # computations of users: slow ones must hold up nothing else
         self._lock = threading.Lock()
         self._open: dict[str, Cache] = {}
         self._told = False
@@ -62,7 +67,7 @@ class Caches:
                 raise Closed("the store has been closed; open it again with wilk.open_store")
             if namespace not in self._open:
                 storage = self._storage(namespace, chosen)
-                self._open[namespace] = Cache(namespace, chosen, storage, self._clock, self._worker.submit)
+                self._open[namespace] = Cache(namespace, chosen, storage, self._clock, self._refresher.submit)
                 if len(self._open) == 1:
                     self._worker.repeat("sweep of the caches", SWEEP, self.sweep)
             return self._open[namespace]
@@ -103,14 +108,18 @@ class Caches:
         return removed
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close what is open. Refreshes that have not begun are due again another time; for the one that runs
+        it waits for a little while, then what that computes is not kept."""
+        self._refresher.drop(PATIENCE)
         with self._lock:
             self._closed = True
             for cache in self._open.values():
                 cache._close()
 
     def _policy(self, namespace: str) -> CachePolicy:
-        return policy(check_id(str(namespace), "cache"), self._settings.caches)
+        if not isinstance(namespace, str):
+            raise Invalid(f"cache {namespace!r}: a name is wanted, such as 'responses'")
+        return policy(check_id(namespace, "cache"), self._settings.caches)
 
     def _storage(self, namespace: str, chosen: CachePolicy) -> CacheStorage | None:
         """The tier below memory; None where there is none, or it cannot be opened."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from functools import wraps
-from inspect import iscoroutinefunction, signature
+from inspect import iscode, iscoroutinefunction, signature
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast
 
 from wilk import codec
@@ -124,7 +124,7 @@ class _Kept:
         self._tags = tags
         self._signature = signature(function)
         self._name = function.__qualname__
-        self.prefix = f"{function.__module__}.{function.__qualname__}:"
+        self.prefix = f"{_module_of(function)}.{self._name}{_place_of(function)}:"
 
     def cache(self) -> Any:
         """The cache; asked for at each call where a function gives it."""
@@ -163,3 +163,31 @@ class _Kept:
 
     def tags(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Collection[str]:
         return self._tags(*args, **kwargs) if callable(self._tags) else self._tags
+
+
+def _place_of(function: Callable[..., Any]) -> str:
+    """What tells a lambda from others, which are all called alike: its place in the file, and its code."""
+    code = getattr(function, "__code__", None)
+    if code is None or function.__name__ != "<lambda>":
+        return ""
+    from zlib import crc32
+
+    constants = [one for one in code.co_consts if not iscode(one)]
+    parts = (list(code.co_positions()), code.co_code, code.co_names, constants)
+    return f"@{code.co_firstlineno}-{crc32(repr(parts).encode('utf-8', 'surrogatepass')):08x}"
+
+
+def _module_of(function: Callable[..., Any]) -> str:
+    """The module of a function; of a program that is run by its file that file, as each of them is
+    ``__main__``."""
+    name = function.__module__
+    if name != "__main__":
+        return name
+    import sys
+    from pathlib import Path
+
+    main = sys.modules["__main__"]
+    spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
+    if spec is not None:
+        return str(spec.name)  # python -m name
+    return name if file is None else str(Path(file).resolve())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 
 Flight = Future["bytes | None"]
@@ -38,7 +38,8 @@ class Flights:
         try:
             yield
         finally:
-            _OWN.reset(token)
             self._going.pop(key, None)
             if not flight.done():
                 flight.set_result(None)
+            with suppress(ValueError):  # a task whose loop was closed ends in another context
+                _OWN.reset(token)

@@ -61,8 +61,11 @@ class KeyLocks:
 
     def clean(self) -> None:
         """Remove the files of processes that died."""
+        files: list[Path] = []
         with suppress(OSError):
-            for file in list(self._folder.iterdir()):
+            files = list(self._folder.iterdir())
+        for file in files:
+            with suppress(OSError):  # another process is faster
                 if time.time() - file.stat().st_mtime > _OLD and (handle := self._opened(file)) is not None:
                     self._release(file, handle)
 

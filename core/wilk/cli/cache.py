@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 from wilk.amounts import written_size
 from wilk.cli.output import Styled
 from wilk.cli.parsing import UsageError, Verb
-from wilk.errors import NotFound
+from wilk.errors import NotFound, ReadOnly
 
 if TYPE_CHECKING:
     from wilk.cli.context import Context
     from wilk.cli.parsing import Parser
+
+_IN_MEMORY = "a store that is only read keeps its caches in memory, and leaves those on disk alone"
 
 
 def commands() -> dict[str, Verb]:
@@ -39,7 +41,8 @@ def _known(context: Context) -> str | None:
     namespace: str | None = context.arguments.namespace
     caches = context.store._caches
     if namespace is not None and namespace not in caches.namespaces():
-        raise NotFound("cache", namespace, "`wilk cache stats` shows the ones there are")
+        hint = _IN_MEMORY if context.settings.readonly else "`wilk cache stats` shows the ones there are"
+        raise NotFound("cache", namespace, hint)
     return namespace
 
 
@@ -49,7 +52,7 @@ def _stats(context: Context) -> None:
         out.document(found)
         return
     if not found:
-        out.note("there are no caches yet")
+        out.note(_IN_MEMORY if context.settings.readonly else "there are no caches yet")
         return
     rows = []
     for one in found:
@@ -72,6 +75,8 @@ def _stats(context: Context) -> None:
 
 def _clear(context: Context) -> None:
     arguments, out = context.arguments, context.out
+    if context.settings.readonly:
+        raise ReadOnly(_IN_MEMORY)
     if arguments.expired + (arguments.prefix is not None) + (arguments.tag is not None) > 1:
         raise UsageError("say one of --prefix, --tag and --expired")
     namespace, caches = _known(context), context.store._caches

@@ -15,17 +15,15 @@ if TYPE_CHECKING:
 _LOOKED_AT = 1000
 
 
-def session_argument(parser: Parser, *, optional: bool = False, option: bool = False) -> None:
-    """Add the argument that names a session; left out where ``optional``, it is the current one."""
+def session_argument(
+    parser: Parser, *, optional: bool = False, option: bool = False, default: str = "the current session"
+) -> None:
+    """Add the argument that names a session; ``default`` says what is meant where it may be left out."""
     text = "its id, the beginning of its id, or its name"
     if option:
-        action = parser.add_argument(
-            "-s", "--session", metavar="SESSION", help=f"{text} (the current session)"
-        )
+        action = parser.add_argument("-s", "--session", metavar="SESSION", help=f"{text} ({default})")
     elif optional:
-        action = parser.add_argument(
-            "session", metavar="SESSION", nargs="?", help=f"{text} (the current session)"
-        )
+        action = parser.add_argument("session", metavar="SESSION", nargs="?", help=f"{text} ({default})")
     else:
         action = parser.add_argument("session", metavar="SESSION", help=text)
     completed(action, "sessions")

@@ -192,7 +192,7 @@ class _Show:
             (f"wilk agents list {at}", "the agents"),
             (f"wilk agents history {AGENT} --diff {at}", "what the last edit changed"),
             (f"wilk sessions show {session.id} {at}", "the conversation"),
-            (f"wilk messages search login {at}", "find messages by their words"),
+            (f"wilk search login {at}", "find what was said by its words"),
             (f"wilk prompts render code-review language=Python diff=… {at}", "fill in a prompt"),
             (f"wilk watch {at}", f"then edit {self._agent_file}"),
             ("wilk init", "a home folder of your own, in ~/.wilk"),

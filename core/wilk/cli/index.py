@@ -70,13 +70,19 @@ def _show(context: Context, found: list[IndexStatus]) -> None:
         for one in found
     ]
     out.table(
-        ["KIND", "VECTORS", "RECORDS", "EMBEDDED", "PENDING", "FAILED", "MODEL"], rows, right=[2, 3, 4, 5]
+        ["KIND", "STATE", "RECORDS", "EMBEDDED", "PENDING", "FAILED", "MODEL"], rows, right=[2, 3, 4, 5]
     )
     for one in found:
         if one.error is not None:
             out.line(Styled(f"{one.kind}: {one.error}", "red"))
+    waiting = sum(one.pending - one.failed for one in found)
     if context.settings.embedder == "none":
         out.note("no vectors are made: the setting embedder is none")
+    elif waiting:
+        out.note(
+            f"{waiting} records wait for the next search, or for a process that stays open; "
+            "`wilk index update` makes their vectors now"
+        )
 
 
 def _progress(context: Context) -> Callable[[int, int], None] | None:

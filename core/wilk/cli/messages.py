@@ -59,8 +59,8 @@ def _show_arguments(parser: Parser) -> None:
 
 
 def _search_arguments(parser: Parser) -> None:
-    parser.add_argument("text", metavar="TEXT", help="any text")
-    session_argument(parser, option=True)
+    parser.add_argument("text", metavar="TEXT", nargs="+", help="any text")
+    session_argument(parser, option=True, default="all sessions")
     completed(parser.add_argument("--user", metavar="ID", help="in sessions of one user"), "users")
     parser.add_argument("--limit", type=count, default=20, metavar="N", help="at most N (20)")
 
@@ -129,7 +129,7 @@ def _search(context: Context) -> None:
     arguments, out = context.arguments, context.out
     session = chosen_session(context, arguments.session).id if arguments.session else None
     hits = context.store.messages.search(
-        arguments.text, session=session, user=arguments.user, limit=arguments.limit
+        " ".join(arguments.text), session=session, user=arguments.user, limit=arguments.limit
     )
     if out.json:
         out.document(hits)

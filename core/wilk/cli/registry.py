@@ -8,7 +8,6 @@ from wilk.amounts import written_size
 from wilk.cli import kept
 from wilk.cli.output import Styled, moment
 from wilk.cli.parsing import UsageError, Verb, completed, count
-from wilk.errors import NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -216,12 +215,13 @@ def _tell_of_files(context: Context, files: Mapping[str, str], saved: Mapping[st
 def _remove(context: Context) -> int:
     registry, arguments, out = context.store.registry, context.arguments, context.out
     found = next((one for one in registry.installed() if one.id == arguments.id), None)
-    if found is None:
-        raise NotFound("installed agent", arguments.id, "`wilk registry installed` shows the ones there are")
-    if not context.confirmed(f"Remove agent {found.id} ({found.source}/{found.package} {found.version})?"):
-        out.note("nothing was changed")
-        return 1
-    removed = registry.remove(found.id, reason=arguments.reason, force=arguments.force)
+    # What is not listed may be what a killed process has begun to install; the verb knows.
+    if found is not None:
+        what = f"{found.id} ({found.source}/{found.package} {found.version})"
+        if not context.confirmed(f"Remove agent {what}?"):
+            out.note("nothing was changed")
+            return 1
+    removed = registry.remove(arguments.id, reason=arguments.reason, force=arguments.force)
     out.result(removed, f"removed agent {removed.id}", id=removed.id)
     return 0
 

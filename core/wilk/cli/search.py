@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from wilk.cli.parsing import Parser
     from wilk.records.search import Found, Reason
 
+_MOMENT = 3.0
+
 
 def commands() -> Verb:
     """The command, which has no verbs."""
@@ -23,7 +25,7 @@ def commands() -> Verb:
 
 
 def _arguments(parser: Parser) -> None:
-    parser.add_argument("text", metavar="TEXT", help="any text; - reads it from stdin")
+    parser.add_argument("text", metavar="TEXT", nargs="+", help="any text; - reads it from stdin")
     parser.add_argument(
         "--kind",
         action="append",
@@ -31,7 +33,7 @@ def _arguments(parser: Parser) -> None:
         help="message, memory, pin, document, summary, fact, interaction or pattern; may be given several "
         "times (the first six)",
     )
-    session_argument(parser, option=True)
+    session_argument(parser, option=True, default="all sessions")
     completed(parser.add_argument("--user", metavar="ID", help="what belongs to one user"), "users")
     parser.add_argument("--limit", type=count, default=10, metavar="N", help="at most N (10)")
     parser.add_argument("--explain", action="store_true", help="show what each score is made of")
@@ -39,8 +41,10 @@ def _arguments(parser: Parser) -> None:
 
 def _search(context: Context) -> None:
     arguments, out = context.arguments, context.out
-    text = read_stdin() if arguments.text == "-" else arguments.text
+    text = read_stdin() if arguments.text == ["-"] else " ".join(arguments.text)
     session = chosen_session(context, arguments.session).id if arguments.session else None
+    if context.settings.embedder != "none":
+        context.store.settle(_MOMENT)  # what commands before this one wrote gets its vectors first
     found = context.store.search(
         text, kinds=arguments.kind, session=session, user=arguments.user, limit=arguments.limit
     )

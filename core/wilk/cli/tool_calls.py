@@ -14,17 +14,21 @@ if TYPE_CHECKING:
     from wilk.cli.parsing import Parser
 
 
+KILLED = "its program was killed"
+
+
 def commands() -> dict[str, Verb]:
     """The verbs."""
     return {
         "list": Verb(_list, "list tool calls, the latest first", _list_arguments),
         "show": Verb(_show, "show a tool call with its arguments and result", _show_arguments),
         "result": Verb(_result, "give the whole result of a tool call, however large", _show_arguments),
+        "end": Verb(_end, "note that a call is over whose program was killed amid it", _end_arguments),
     }
 
 
 def _list_arguments(parser: Parser) -> None:
-    session_argument(parser, option=True)
+    session_argument(parser, option=True, default="all sessions")
     parser.add_argument("--name", help="calls of one tool")
     parser.add_argument("--status", help="running, ok or error")
     parser.add_argument("--limit", type=count, default=100, metavar="N", help="at most N (100)")
@@ -32,6 +36,13 @@ def _list_arguments(parser: Parser) -> None:
 
 def _show_arguments(parser: Parser) -> None:
     parser.add_argument("id", metavar="ID", help="its id")
+
+
+def _end_arguments(parser: Parser) -> None:
+    _show_arguments(parser)
+    parser.add_argument(
+        "--error", metavar="TEXT", default=KILLED, help=f"what is to be said of it ({KILLED})"
+    )
 
 
 def _list(context: Context) -> None:
@@ -77,3 +88,9 @@ def _show(context: Context) -> None:
         context.out.fields(call._asdict().items())
         if call.result_hash is not None:
             context.out.note(f"this is the beginning; `wilk tool-calls result {call.id}` gives the whole")
+
+
+def _end(context: Context) -> None:
+    arguments = context.arguments
+    call = context.store.tool_calls.finish(arguments.id, error=arguments.error)
+    context.out.result(call, f"tool call {call.id} ({call.name}) is over: {call.error}", id=call.id)

@@ -63,9 +63,14 @@ def _run_arguments(parser: Parser) -> None:
 
 
 def _seconds(text: str) -> float:
-    number = float(text)
+    from argparse import ArgumentTypeError
+
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
     if not 0 < number < 1_000_000:
-        raise ValueError
+        raise ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
     return number
 
 

@@ -55,6 +55,11 @@ class Contents(NamedTuple):
     definition: str
     files: Mapping[str, bytes]
 
+    def renamed(self, definition: str) -> Contents:
+        """The same with the definition under the other name that it may have."""
+        files = {definition if path == self.definition else path: data for path, data in self.files.items()}
+        return Contents(definition, dict(sorted(files.items())))
+
 
 def read(data: bytes, what: str = "the package") -> Contents:
     """Check and unpack a package in memory; raises Invalid that names what is wrong with it."""

@@ -47,11 +47,12 @@ class ToolFile(NamedTuple):
         if self.fault is not None:
             raise Invalid(self.fault)
         try:
-            data = self.full.read_bytes()
+            with self.full.open("rb") as file:
+                data = file.read(MAX_BYTES + 1)
         except OSError as error:
             raise Invalid(f"this cannot be read: {error.strerror}") from error
         if len(data) > MAX_BYTES:
-            raise Invalid(f"{len(data)} bytes are too many for a file of tools; {MAX_BYTES} are the most")
+            raise Invalid(f"over {MAX_BYTES} bytes are too many for a file of tools")
         return data
 
     def offers(self, name: str) -> bool | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wilk.contracts import Registry
+from wilk.definitions.addresses import shown
 from wilk.errors import BackendError, Invalid
 from wilk.files import inside
 from wilk.hookspecs import hookimpl
@@ -32,7 +33,11 @@ def open_folder(address: str, settings: Settings) -> Folder:
 
         parts = urlsplit(address)
         if parts.netloc not in ("", "localhost"):
-            raise BackendError(f"{address}: file:///PATH is wanted, for a folder of this machine")
+            raise BackendError(f"{shown(address)}: file:///PATH is wanted, for a folder of this machine")
+        if parts.query or parts.fragment or address.endswith(("?", "#")):
+            raise BackendError(
+                f"{address}: in a URL, write %3F for ? and %23 for #, or give the folder's path"
+            )
         path = url2pathname(parts.path)
     return Folder((settings.home or Path.cwd()) / Path(path).expanduser())
 

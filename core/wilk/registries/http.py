@@ -16,6 +16,7 @@ from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from wilk import codec
 from wilk.contracts import Registry
+from wilk.definitions.addresses import shown
 from wilk.errors import BackendError, Invalid, SettingsError
 from wilk.files import write_atomic
 from wilk.hookspecs import hookimpl
@@ -96,14 +97,15 @@ class Index:
 
     def fetch(self, location: str, longest: int) -> bytes:
         """Fetch a package; its location is relative to the index, or a URL."""
-        url = urlunsplit((*_split(urljoin(self._url, location))[:4], ""))
+        parts = _split(urljoin(self._url, location))
+        url = urlunsplit((parts.scheme, _host(parts), parts.path, parts.query, ""))
         if urlsplit(self._url).scheme == "https" and urlsplit(url).scheme != "https":
             raise BackendError(
-                f"{_shown(url)}: the index came by https, so its packages must; nothing was fetched"
+                f"{shown(url)}: the index came by https, so its packages must; nothing was fetched"
             )
         data, _ = self._get(url, longest, {})
         if data is None:
-            raise BackendError(f"{_shown(url)} answered that nothing has changed, without having been asked")
+            raise BackendError(f"{shown(url)} answered that nothing has changed, without having been asked")
         return data
 
     def close(self) -> None:
@@ -128,14 +130,14 @@ class Index:
             with error:
                 if error.code == 304 and headers:
                     return None, {}
-            raise BackendError(f"{_shown(url)} answered {error.code} {error.reason}") from error
+            raise BackendError(f"{shown(url)} answered {error.code} {error.reason}") from error
         except URLError as error:
-            raise BackendError(f"{_shown(url)} cannot be reached: {error.reason}") from error
+            raise BackendError(f"{shown(url)} cannot be reached: {error.reason}") from error
         except TimeoutError as error:
-            raise BackendError(f"{_shown(url)} was silent for over {self._silence:g} s") from error
+            raise BackendError(f"{shown(url)} was silent for over {self._silence:g} s") from error
         except (OSError, HTTPException, ValueError) as error:
             raise BackendError(
-                f"{_shown(url)} cannot be read: {str(error) or type(error).__name__}"
+                f"{shown(url)} cannot be read: {str(error) or type(error).__name__}"
             ) from error
 
     # -- the last answer ----------------------------------------------------------------------
@@ -171,7 +173,7 @@ class _Redirects(request.HTTPRedirectHandler):
     ) -> request.Request | None:
         scheme = urlsplit(newurl).scheme.lower()
         if scheme not in ("http", "https") or (scheme == "http" and req.type == "https"):
-            raise URLError(f"it leads to {_shown(newurl)}, which is not followed")
+            raise URLError(f"it leads to {shown(newurl)}, which is not followed")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -179,18 +181,18 @@ def _read(answer: Any, longest: int, patience: float, url: str) -> bytes:
     """The body of an answer, when it is no longer than it may be and comes in time."""
     told = answer.headers.get("Content-Length")
     if told is not None and told.isdecimal() and int(told) > longest:
-        raise BackendError(f"{_shown(url)} has {told} bytes; at most {longest} are taken")
+        raise BackendError(f"{shown(url)} has {told} bytes; at most {longest} are taken")
     until = time.monotonic() + patience
     pieces, size = [], 0
     while piece := answer.read1(_PIECE):
         pieces.append(piece)
         size += len(piece)
         if size > longest:
-            raise BackendError(f"{_shown(url)} has more than {longest} bytes, which is too long")
+            raise BackendError(f"{shown(url)} has more than {longest} bytes, which is too long")
         if time.monotonic() > until:
-            raise BackendError(f"{_shown(url)} took over {patience:g} s, and is given up")
+            raise BackendError(f"{shown(url)} took over {patience:g} s, and is given up")
     if told is not None and told.isdecimal() and size != int(told):
-        raise BackendError(f"{_shown(url)} broke off after {size} of {told} bytes")
+        raise BackendError(f"{shown(url)} broke off after {size} of {told} bytes")
     return b"".join(pieces)
 
 
@@ -203,7 +205,7 @@ def _split(url: str) -> Any:
     except ValueError:
         sound = False
     if not sound or any(c.isspace() or not c.isprintable() for c in url):
-        raise BackendError(f"{_shown(url)!r} is no address that can be fetched; http or https is wanted")
+        raise BackendError(f"{shown(url)!r} is no address that can be fetched; http or https is wanted")
     return parts
 
 
@@ -222,10 +224,3 @@ def _login(parts: Any) -> str | None:
         return None
     pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
     return "Basic " + base64.b64encode(pair.encode()).decode()
-
-
-def _shown(url: str) -> str:
-    """A URL as errors may show it: without a login, and without what it asks by."""
-    head, mark, rest = url.partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{head}{mark}{host.rpartition('@')[2]}{slash}{path.partition('?')[0]}" if mark else url

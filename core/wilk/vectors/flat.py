@@ -57,6 +57,8 @@ class Flat:
         self._dead = 0
         self._trained = 0
         self._file: code_file.Opened | None = None
+        self._in_file = 0  # how many vectors were written last
+        self._changed = 0  # how many came and went since
         words = -(-rows.dimension // WORD)
         self._used = min(words, _FIRST_WORDS)
         self._quick, self._full = Bounds(self._used * WORD), Bounds(words * WORD)
@@ -64,7 +66,7 @@ class Flat:
         found = code_file.load(rows)
         if found is not None:
             self._file = found
-            count = len(found.numbers)
+            count = self._in_file = len(found.numbers)
             memory = Memory(rows, self._budget)
             memory.reserve(count)
             alive = np.ones(count, bool)
@@ -102,6 +104,7 @@ class Flat:
                 view = self._code_anew(view)
             self._view = view
             self.last = int(numbers[-1])
+            self._changed += len(numbers)
 
     def remove(self, numbers: NDArray[np.int64]) -> None:
         """Forget vectors; unknown numbers are nothing to it."""
@@ -113,6 +116,7 @@ class Flat:
             if view.codes is not None:
                 view.codes.coded.base[places] = np.inf
             self._dead += len(places)
+            self._changed += len(places)
             if self._dead > 1000 and self._dead > view.size // 2:
                 self._compact()
 
@@ -263,7 +267,8 @@ class Flat:
             together = view.memory.everything(view.size)
             if together is not None and view.alive[: view.size].all():
                 return select(self._rows.distance, together, view.numbers[: view.size], query, k)
-            places = np.flatnonzero(view.alive[: view.size])
+            # Of a copy: what is removed while numpy counts would leave places that are none.
+            places = np.flatnonzero(view.alive[: view.size].copy())
         best = np.empty(0, np.int64), np.empty(0, np.float64)
         for start in range(0, len(places), _BLOCK):
             more = self._compared(view, places[start : start + _BLOCK], query, k)
@@ -273,14 +278,16 @@ class Flat:
     # -- files ----------------------------------------------------------------------------
 
     def save(self) -> None:
-        """Write the codes to ``rows.folder``; few vectors have none."""
+        """Write the codes to ``rows.folder``; few vectors have none. A file is left as it is while little is
+        new: reading that again costs less than writing all of it."""
         with self._lock:
             view = self._view
-            if self._rows.folder is None or view.codes is None:
+            if self._rows.folder is None or view.codes is None or self._changed * 100 < self._in_file:
                 return
             coder, coded = view.codes
             kept = np.flatnonzero(view.alive[: view.size] & (coded.base[: view.size] < np.inf))
             code_file.save(self._rows, view.numbers[kept], coder, coded, kept, self.last, self._trained)
+            self._in_file, self._changed = len(kept), 0
 
     def close(self) -> None:
         """Let go of the file and of memory."""

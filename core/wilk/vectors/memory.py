@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
@@ -25,13 +26,22 @@ class Budget:
     """Bytes that are left of the setting ``vector_memory``."""
 
     def __init__(self, size: int) -> None:
-        self._left = size
+        self._size = size
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin with all of it; also in a forked child, which has none of the parent's indexes."""
+        self._process = os.getpid()
+        self._left = self._size
         self._lock = threading.Lock()
 
     @classmethod
     def of(cls, settings: Settings) -> Budget:
         """The budget that all indexes of a store share."""
-        return _budgets.setdefault(settings, cls(settings.vector_memory))
+        found = _budgets.setdefault(settings, cls(settings.vector_memory))
+        if found._process != os.getpid():
+            found._begin()
+        return found
 
     def take(self, size: int, *, least: int | None = None) -> int:
         """Take bytes: all of them, or what is left if that is at least so much, or nothing."""

@@ -56,6 +56,16 @@ def added(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return counts
 
 
+def test_an_update_of_the_index_builds_the_graph_to_its_end(home: Path, added: list[int]) -> None:
+    with the_store(home) as store:
+        store._worker.submit = lambda *_: False  # type: ignore[method-assign]  # nothing behind the verbs
+        extend(store, clustered(SIZE))
+        store.index.update()
+        (opened,) = store._vector_indexes._opened.values()
+        assert (opened.nearest.below.waiting, sum(added)) == (0, SIZE)  # type: ignore[attr-defined]
+    assert list(home.glob("indexes/*/hnsw.json"))
+
+
 def extend(store: wilk.Store, vectors: Any, first: int = 0) -> None:
     store.vectors.extend("c", [(f"r{n}", vector) for n, vector in enumerate(vectors, first)])
 
@@ -135,7 +145,7 @@ def test_killing_a_process_while_it_saves_leaves_an_index_that_is_whole_or_none(
     script = """
         from wilk_hnsw import index
         store.vectors.search("c", clustered(1)[0]); store.settle()
-        opened = next(iter(store._vector_indexes._opened.values())).nearest
+        opened = next(iter(store._vector_indexes._opened.values())).nearest.below
         print("saving", flush=True)
         while True:
             opened._replace = True
@@ -206,7 +216,7 @@ def test_settings_reach_the_graph(home: Path) -> None:
         extend(store, vectors)
         store.vectors.search("c", vectors[7])
         assert store.settle()
-        opened: Any = next(iter(store._vector_indexes._opened.values())).nearest
+        opened: Any = next(iter(store._vector_indexes._opened.values())).nearest.below
         graph = opened._graph
         assert (graph.index.hnsw.nb_neighbors(1), graph.index.hnsw.efConstruction) == (8, 40)
         assert graph._options.expansion_search == 77

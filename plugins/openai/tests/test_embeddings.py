@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import logging
+import socket
 import struct
 import threading
 import time
@@ -433,8 +435,116 @@ class TestLimits:
             opened(query_timeout=1).embed(["one"], query=True)
         assert pauses == []
 
+    def test_a_limit_of_years_holds_for_an_hour(self) -> None:
+        now = 1000.0
+        allowance = limits.Allowance(lambda: now)
+        allowance.heed({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "9" * 400 + "s"})
+        assert allowance.wait() == 3600
+
+    @settings(deadline=None)
+    @given(st.text(max_size=40) | st.text("0123456789 :,-+GMTJanMon", max_size=40))
+    def test_any_retry_after_is_a_time_or_none(self, value: str) -> None:
+        found = limits.retry_after(value)
+        assert found is None or found >= 0
+
+    def test_a_query_has_its_time_limit_for_all_requests(self, opened: Opened, endpoint: Endpoint) -> None:
+        endpoint.always = answers(413)
+        endpoint.delay = 0.2
+        with pytest.raises(wilk.BackendError, match="gave no answer"):
+            opened(query_timeout=0.5, retries=0).embed(["one"] * 64, query=True)
+        assert len(endpoint.requests) <= 4
+
+
+class Dripping:
+    """Answers the beginning of something, and then a byte now and then, for ever."""
+
+    def __init__(self, begin: bytes, drop: bytes) -> None:
+        self._begin, self._drop = begin, drop
+        self.asked = threading.Event()
+        self._stopping = threading.Event()
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/v1"
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._threads[0].start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            self._threads.append(threading.Thread(target=self._answer, args=(connection,), daemon=True))
+            self._threads[-1].start()
+
+    def _answer(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.recv(65_536)
+            connection.sendall(self._begin)
+            self.asked.set()
+            while not self._stopping.wait(0.05):
+                connection.sendall(self._drop)
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        for thread in self._threads:
+            thread.join()
+
+
+DRIPS = {
+    "a header": (b"HTTP/1.1 200 OK\r\nX-Long: ", b"a"),
+    "early hints": (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+    "the head of a gzip stream": (
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 9999\r\n\r\n"
+        b"\x1f\x8b\x08\x08\0\0\0\0\0\0",
+        b"a",
+    ),
+    "a body": (b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n", b" "),
+}
+
+
+class TestAnAnswerThatNeverEnds:
+    @pytest.fixture(params=DRIPS)
+    def dripping(self, request: pytest.FixtureRequest) -> Iterator[Dripping]:
+        served = Dripping(*DRIPS[request.param])
+        yield served
+        served.stop()
+
+    def test_ends_at_the_time_limit(self, opened: Opened, dripping: Dripping) -> None:
+        with pytest.raises(wilk.BackendError, match=r"no answer within 0\.5 s"):
+            opened(url=dripping.url, timeout=0.5, retries=0).embed(["one"])
+
+    def test_ends_when_the_embedder_is_closed(self, opened: Opened, dripping: Dripping) -> None:
+        embedding = opened(url=dripping.url, timeout=600)
+        failures: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                embedding.embed(["one"] * 200)
+            except BaseException as error:
+                failures.append(error)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        assert dripping.asked.wait(20)
+        embedding.close()
+        thread.join(20)
+        assert not thread.is_alive()
+        assert "given up, for the embedder was closed" in str(failures[0])
+
 
 class TestTheKey:
+    @pytest.mark.parametrize("before", range(255, 300, 9))
+    def test_is_not_even_in_part_where_a_long_answer_is_cut(
+        self, opened: Opened, endpoint: Endpoint, before: int
+    ) -> None:
+        endpoint.changes = [answers(401, "x" * before + KEY), gives("x" * before + KEY)]
+        for _ in range(2):
+            with pytest.raises(wilk.BackendError) as error:
+                opened().embed(["one"])
+            assert KEY[:6] not in str(error.value)
+
     @pytest.mark.parametrize("status", [200, 400, 401, 429, 500])
     def test_is_in_no_log_and_no_error_even_when_the_endpoint_repeats_it(
         self, opened: Opened, endpoint: Endpoint, caplog: pytest.LogCaptureFixture, status: int

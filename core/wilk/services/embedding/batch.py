@@ -112,7 +112,7 @@ class Batch:
         """
         with self._engine.transaction():
             there = open_spaces()
-            mine = self._queue.still_mine(self.claims, self.until)
+            mine = self._queue.unchanged(self.claims)
             refused: dict[int, Refused] = {}
             for space, embedding in self._spaces.values():
                 known = [one.id for one in there.get(str(space.kind), ())]

@@ -37,7 +37,6 @@ class Building:
         self._archiver = archiver
         self._following = following
         self._queue = queue
-        self._told: set[str] = set()
 
     # -- which spaces there are --------------------------------------------------------------
 
@@ -69,7 +68,7 @@ class Building:
                 if state == "other":
                     self._add(kind, embedder, model, dimension, "building")
                 elif state == "none":
-                    self._first(kind, embedder, model, dimension)
+                    self._add(kind, embedder, model, dimension, "active")
             self._following.begin()
 
     def again(self, kinds: Collection[str], embedder: str, model: str, dimension: int) -> None:
@@ -80,10 +79,7 @@ class Building:
                 known = there.get(kind, [])
                 for one in known[1:]:
                     self._retire(one)
-                if known:
-                    self._add(kind, embedder, model, dimension, "building")
-                else:
-                    self._first(kind, embedder, model, dimension)
+                self._add(kind, embedder, model, dimension, "building" if known else "active")
             self._following.begin()
 
     def any_records(self) -> bool:
@@ -92,18 +88,6 @@ class Building:
             self._engine.select(model.select(model._meta.primary_key).limit(1))
             for model in map(model_of, KINDS)
         )
-
-    def _first(self, kind: str, embedder: str, model: str, dimension: int) -> None:
-        if spaces(self._engine, kind):
-            if kind not in self._told:
-                self._told.add(kind)
-                logger.error(
-                    "there is a collection %r that is not the store's own, so that records of this kind "
-                    "get no vectors; drop it with `wilk vectors drop`",
-                    kind,
-                )
-            return
-        self._add(kind, embedder, model, dimension, "active")
 
     def _add(self, kind: str, embedder: str, model: str, dimension: int, state: str) -> None:
         made = make(

@@ -52,29 +52,38 @@ class Embedders:
         self._forked()
         with self._lock:
             if self._chosen is None:
-                self._chosen = self._find(self.name).open(self._settings, None)
+                self._chosen = self._open(self.name, None)
+                self._missing.pop((self.name, ""), None)
             return self._chosen
+
+    @property
+    def opened(self) -> bool:
+        """Whether the model that the settings name is open already."""
+        return self._chosen is not None and self._pid == os.getpid()
 
     def of(self, space: Space) -> Embedding | None:
         """The model of a space, or None when it is not to be had: told once, and tried again later."""
         embedder = space.embedder or self.name
-        if embedder == self.name and (chosen := self.chosen()).model == space.model:
-            return chosen
+        if embedder == self.name and not self._waits((embedder, "")):
+            try:
+                if (chosen := self.chosen()).model == space.model:
+                    return chosen
+            except WilkError:  # where the configured one is not there, the space's own may be
+                self._missing[embedder, ""] = time.monotonic()
         key = (embedder, space.model)
         self._forked()
         with self._lock:
             if key in self._others:
                 return self._others[key]
-            tried = self._missing.get(key)
-            if tried is not None and time.monotonic() < tried + _TRY_AGAIN:
+            if self._waits(key):
                 return None
             try:
-                opened = self._find(embedder).open(self._settings, space.model)
+                opened = self._open(embedder, space.model)
                 if opened.model != space.model:
                     opened.close()
                     raise BackendError(f"the embedder gives {opened.model!r} instead")
             except WilkError as error:
-                if tried is None:
+                if key not in self._missing:
                     logger.warning(
                         "the model %r of embedder %r is not to be had: %s", space.model, embedder, error
                     )
@@ -84,6 +93,26 @@ class Embedders:
             self._missing.pop(key, None)
             return opened
 
+    def _waits(self, key: tuple[str, str]) -> bool:
+        """Whether a model could not be opened a moment ago."""
+        tried = self._missing.get(key)
+        return tried is not None and time.monotonic() < tried + _TRY_AGAIN
+
+    def _open(self, embedder: str, model: str | None) -> Embedding:
+        try:
+            opened = self._find(embedder).open(self._settings, model)
+            sizes = opened.batch, opened.longest
+            if not isinstance(opened.model, str) or not all(isinstance(one, int) for one in sizes):
+                raise TypeError(f"model {opened.model!r}, batch {sizes[0]!r}, longest {sizes[1]!r}")
+            return opened
+        except WilkError:
+            raise
+        except Exception as error:
+            named = "its model" if model is None else f"the model {model!r}"
+            raise BackendError(
+                f"the embedder {embedder!r} failed to open {named}: {type(error).__name__}: {error}"
+            ) from error
+
     def close(self) -> None:
         """Close every model. What is asked for afterwards is opened again."""
         if self._pid != os.getpid():
@@ -92,7 +121,10 @@ class Embedders:
             opened = [*self._others.values(), *([] if self._chosen is None else [self._chosen])]
             self._others, self._chosen = {}, None
         for one in opened:
-            one.close()
+            try:
+                one.close()
+            except Exception as error:  # of the plugin's, whatever it is: the others are let go of as well
+                logger.warning("a model of the embedder cannot be closed: %s", error)
 
     def _forked(self) -> None:
         """In a forked child: leave the parent's models and their connections alone."""

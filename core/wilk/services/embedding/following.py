@@ -113,19 +113,19 @@ class Following:
         insert = engine.statement("passages.insert", _insert)
         changed: list[str] = []
         for record in records:
-            wanted = passages(source.text(record))
             session, user = source.scope(record)
-            rows = [(kind, record.id, part, text, session, user) for part, text in enumerate(wanted)]
+            texts = enumerate(passages(source.text(record)))
+            rows = [(kind, record.id, part, text, session, user) for part, text in texts]
             there = engine.fetch("passages.of", _of, (kind, record.id))
-            if [tuple(row) for row in there] == rows:
+            if (before := {tuple(row) for row in there}) == (wanted := set(rows)):
                 continue
-            if there:
+            # Of a long text, those that stay are left alone.
+            if gone := [row[2] for row in before - wanted]:
                 passage: Any = models.Passage
-                self._archiver().drop_derived(
-                    models.Passage, (passage.kind == kind) & (passage.record_id == record.id)
-                )
-            if rows:
-                engine.insert_many(insert, rows)
+                of_record = (passage.kind == kind) & (passage.record_id == record.id)
+                self._archiver().drop_derived(models.Passage, of_record & passage.part.in_(gone))
+            if new := [row for row in rows if row not in before]:
+                engine.insert_many(insert, new)
             changed.append(record.id)
         if queue:
             self.queue(kind, changed)

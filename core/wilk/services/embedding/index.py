@@ -7,25 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 from wilk import models
 from wilk.engine import Engine
-from wilk.errors import Invalid
+from wilk.errors import Invalid, ReadOnly
 from wilk.records.search import IndexStatus
 from wilk.services import checks
 from wilk.services.embedding.indexing import Indexing
 from wilk.services.embedding.passages import KINDS, SOURCES, model_of
 from wilk.services.embedding.queue import Waiting
+from wilk.services.vectors.spaces import Space, spaces
 
 if TYPE_CHECKING:
-    from wilk.services.embedding.following import Following
-    from wilk.services.vectors.spaces import Space
+    from wilk.services.vectors.indexes import Indexes
 
 
 class Index:
     """The search index of a store: the passages of its records, and their vectors."""
 
-    def __init__(self, engine: Engine, indexing: Indexing, following: Following) -> None:
+    def __init__(self, engine: Engine, indexing: Indexing, indexes: Callable[[], Indexes]) -> None:
         self._engine = engine
         self._indexing = indexing
-        self._following = following
+        self._indexes = indexes
 
     def status(self) -> list[IndexStatus]:
         """Tell how far the vectors of each kind of records are.
@@ -41,27 +41,42 @@ class Index:
         passages alone.
 
         Every record that has text and no vector is looked at, whether it was noted as waiting or not.
-        What another process has claimed, or what waits for a further attempt, is made as well.
-        ``progress(done, of)`` is called between batches with numbers of records. Returns how many there were
-        to look at. Raises BackendError when the embedder fails; what is left waits, and nothing is lost.
+        What another process has claimed, or what waits for a further attempt, is made as well. Then the
+        indexes that find the nearest vectors are built to their end. ``progress(done, of)`` is called between
+        batches with numbers of records. Returns how many there were to look at. Raises BackendError when the
+        embedder fails; what is left waits, and nothing is lost.
         """
         self._check_transaction("update")
-        indexing = self._indexing
-        if not indexing.embeds:
+        indexing, done = self._indexing, 0
+        if indexing.embeds:
+            try:
+                with indexing.turn:
+                    done = self._make(progress or (lambda *_: None))
+            finally:
+                indexing.resume()
+        else:
             indexing.prepare()
+        indexes = self._indexes()
+        for space in spaces(self._engine):
+            if space.state == "active":
+                indexes.build(space)
+        return done
+
+    def _make(self, progress: Callable[[int, int], object]) -> int:
+        """Make what is missing of passages and vectors."""
+        indexing = self._indexing
+        if not indexing.ready():
             return 0
-        with indexing.turn:
-            if not indexing.ready():
-                return 0
-            indexing.building.queue_missing()
-            left, before = indexing.left(), indexing.handled
-            done = 0
-            while indexing.step(others=True):
-                if indexing.handled - before > done:
-                    done = indexing.handled - before
-                    if progress is not None:
-                        progress(done, max(done, left))
-            return done
+        indexing.building.queue_missing()
+        left, before, done, of = indexing.left(), indexing.handled, 0, 0
+        while indexing.step(others=True):
+            if indexing.handled - before > done:
+                done = indexing.handled - before
+                of = max(done, left)
+                progress(done, of)
+        if done < of:  # some were in line twice, or another process has made them
+            progress(done, done)
+        return done
 
     def rebuild(
         self,
@@ -118,6 +133,8 @@ class Index:
         return count
 
     def _check_transaction(self, verb: str) -> None:
+        if self._engine.readonly:
+            raise ReadOnly(f"index.{verb} writes, and the store was opened with readonly; open it without")
         if self._engine.in_transaction:
             raise Invalid(
                 f"index.{verb} works in many short transactions, so that other writers get their turn; "

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from wilk import models
 from wilk.engine import Engine
-from wilk.errors import BackendError, WilkError
+from wilk.errors import BackendError, PluginError, WilkError
 from wilk.services.embedding.batch import Batch, StoreCloses
 from wilk.services.embedding.building import Building, note_rules
 from wilk.services.embedding.embedders import Embedders, Refused, embed
@@ -35,10 +35,12 @@ logger = logging.getLogger("wilk.embedding")
 
 _JOB, _LATER = "embedding", "embedding, a further attempt"
 _FIRST_LOOK = 2.0  # seconds after opening, when a process that stays looks whether the model has changed
+_FIRST_LOAD = 1.0  # seconds for which a model that is not open is put off, so that no short process loads one
 _MOST_RECORDS = 256
 _PAGE = 200
 _SHORT = 0.2  # seconds
 _QUERIES = 256
+_LONG, _PAUSE = 1.0, 30.0  # seconds that a failing query took, and for which no other has to wait as long
 
 
 class Indexing:
@@ -63,22 +65,29 @@ class Indexing:
         self.error: str | None = None
         self.handled = 0
         self._asked = 0
-        self._queries: OrderedDict[tuple[str, str, str], NDArray[float32]] = OrderedDict()
         self._told: set[str] = set()
         self._prepared = False
-        self._renew_locks()
+        self._begin_in_process()
 
-    def _renew_locks(self) -> None:
+    def _forked(self) -> None:
+        if self._pid != os.getpid():
+            self._begin_in_process()
+
+    def _begin_in_process(self) -> None:
         """Begin, also in a forked child: which thread was at work in the parent is nothing to it."""
         self._pid = os.getpid()
         self._turn = threading.Lock()
         self._checked: str | None = None
+        self._passed_over = False
+        self._put_off = False
+        self._no_query_before = 0.0
+        self._queries: OrderedDict[tuple[str, str, str], NDArray[float32]] = OrderedDict()
+        self._queries_lock = threading.Lock()
 
     @property
     def turn(self) -> threading.Lock:
         """Held by the one thread of the process that makes vectors."""
-        if self._pid != os.getpid():
-            self._renew_locks()
+        self._forked()
         return self._turn
 
     @property
@@ -89,11 +98,18 @@ class Indexing:
     # -- when ----------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Go on with what was left, once the store is open for writing. Raises PluginError for an embedder
-        that is not there."""
+        """Go on with what was left, once the store is open for writing.
+
+        An embedder that is not there is told once: everything else works without it, and records wait.
+        """
         if not self.embeds:
             return
-        self.embedders.check()
+        try:
+            self.embedders.check()
+        except PluginError as error:
+            self._tell("failure", "no vectors are made, and words alone are searched: %s", error)
+            self.error = str(error)
+            return
         there = self.building.open_spaces()
         other = any(one[-1].embedder != self.embedders.name for one in there.values())
         if not there or other or self.building.unfinished() or not self.queue.is_empty():
@@ -102,8 +118,31 @@ class Indexing:
             self._worker.repeat(_LATER, _FIRST_LOOK, self._again)
 
     def wake(self) -> None:
-        """Make vectors soon: something was put into the queue."""
-        if self.embeds:
+        """Make vectors soon: something was put into the queue.
+
+        Where the model is not open yet that is put off for a moment: a process that ends before it, such as
+        a command, leaves its records to the next one rather than load a model for them.
+        """
+        if not self.embeds:
+            return
+        self._forked()
+        if self.embedders.opened:
+            self._worker.submit(_JOB, self._run)
+        elif not self._put_off:
+            self._put_off = True
+            self._worker.repeat(_LATER, _FIRST_LOAD, self._again)
+
+    def hurry(self) -> None:
+        """Begin at once with what was put off: somebody waits for it."""
+        self._forked()
+        if self._put_off:
+            self._put_off = False
+            self._worker.cancel(_LATER)
+            self._worker.submit(_JOB, self._run)
+
+    def resume(self) -> None:
+        """After a verb held the turn: go on with what came in its last moment."""
+        if self._passed_over:
             self._worker.submit(_JOB, self._run)
 
     def close(self) -> None:
@@ -111,14 +150,17 @@ class Indexing:
         self.embedders.close()
 
     def _again(self) -> None:
+        self._put_off = False
         self._worker.cancel(_LATER)
         self._run()
 
     def _run(self) -> None:
         """As many steps as are done in a moment, at least one; what comes next is another job, so that
         closing and forking do not wait for it."""
+        self._passed_over = True
         if not self.turn.acquire(blocking=False):
-            return  # a verb does the same just now, and wakes this thread when it is done
+            return  # a verb does the same just now, and resumes this when it is done
+        self._passed_over = False
         try:
             self._asked, begin, more = 0, monotonic(), True
             while more and monotonic() < begin + _SHORT:
@@ -190,7 +232,6 @@ class Indexing:
 
     def _batch(self, claims: list[Claim], until: int, *, others: bool) -> None:
         """Make and write the vectors of claimed records."""
-        self.handled += len(claims)
         batch = Batch(self._engine, self._archiver, self.queue, claims, until, self._asking)
         try:
             batch.read(self.building.open_spaces(), self.embedders)
@@ -202,6 +243,7 @@ class Indexing:
         except WilkError as error:
             self.queue.failed(batch.claims, batch.until, str(error))
             raise
+        self.handled += len(batch.claims)
         if unserved and others:
             raise BackendError(
                 f"the model that {unserved} is built for by another process is not to be had here; let that "
@@ -270,19 +312,26 @@ class Indexing:
 
         Empty without an embedder, and when it fails: that is logged once, and full text finds on.
         """
-        if not self.embeds:
+        self._forked()
+        begin = monotonic()
+        if not self.embeds or begin < self._no_query_before:
             return {}
         found: dict[str, tuple[Space, NDArray[float32]]] = {}
+        made: dict[tuple[str, str, int], NDArray[float32] | None] = {}
         try:
             for kind, known in self.building.open_spaces().items():
                 if known[0].state != "active":
                     continue
-                vector = self._of_query(known[0], text)
-                if vector is not None:
+                model = str(known[0].embedder), known[0].model, known[0].dimension
+                if model not in made:
+                    made[model] = self._of_query(known[0], text)
+                if (vector := made[model]) is not None:
                     found[kind] = (known[0], vector)
             self._told.discard("query")
         except WilkError as error:
             self._tell("query", "the query has no vector, so that words alone are searched: %s", error)
+            if monotonic() > begin + _LONG:
+                self._no_query_before = monotonic() + _PAUSE
             return {}
         if self._checked is None and not self._engine.readonly:
             self.wake()  # the model is open now, so that it costs nothing to see whether it is another one
@@ -292,7 +341,8 @@ class Indexing:
         import numpy as np
 
         key = (str(space.embedder), space.model, text)
-        vector = self._queries.get(key)
+        with self._queries_lock:
+            vector = self._queries.get(key)
         if vector is None:
             embedding = self.embedders.of(space)
             if embedding is None:
@@ -302,10 +352,21 @@ class Indexing:
                 self._tell("query", "the query has no vector, so that words alone are searched: %s", made)
                 return None
             vector = np.frombuffer(made, dtype="<f4").astype(np.float32)
-            self._queries[key] = vector
-            while len(self._queries) > _QUERIES:
-                self._queries.popitem(last=False)
-        return vector if len(vector) == space.dimension else None
+            with self._queries_lock:
+                self._queries[key] = vector
+                if len(self._queries) > _QUERIES:
+                    self._queries.popitem(last=False)
+        if len(vector) != space.dimension:
+            self._tell(
+                "dimension",
+                "%r gives %d values now, and %d when vectors were made: words alone are searched until "
+                "`wilk index rebuild` makes them anew",
+                space.model,
+                len(vector),
+                space.dimension,
+            )
+            return None
+        return vector
 
     def _tell(self, what: str, message: str, *values: object) -> None:
         """Log a failure, and not again until it has passed."""

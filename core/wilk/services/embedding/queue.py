@@ -2,7 +2,7 @@
 
 A claim is a time until which nobody else takes the record, so that several processes share the work
 and that of one which died is taken over. Whoever writes vectors checks within the same transaction
-that the claim is still its own and the record has not changed since.
+that the record still waits and has not changed since: of two that made the same, the first one writes.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ class Claim(NamedTuple):
     record_id: str
     revision: int
     attempts: int
+    queued_at: int
 
 
 class Waiting(NamedTuple):
@@ -56,15 +57,16 @@ class Queue:
     def claim(self, most: int, *, others: bool = False) -> tuple[list[Claim], int]:
         """Take at most so many records that are due, the oldest first; return them and until when.
 
-        With ``others`` also those that another process has, which may be dead, and those that wait for a
-        further attempt.
+        With ``others``, when none is due, those that another process has, which may be dead, and those that
+        wait for a further attempt.
         """
         engine = self._engine
         now = engine.clock.now()
         until = now + CLAIMED
         with engine.transaction():
             if others:
-                rows = engine.fetch("pending.all", _all, (NEVER, most))
+                rows = engine.fetch("pending.due", _due, (now, now, most))
+                rows = rows or engine.fetch("pending.all", _all, (NEVER, most))
             elif engine.fetch("pending.held", _held, (now, NEVER, 1)):
                 return [], until  # something failed a moment ago: the same would befall the rest
             else:
@@ -81,18 +83,22 @@ class Queue:
             self._set([claim.pk for claim in claims], one.claimed_until == until, claimed_until=later)
         return later
 
-    def still_mine(self, claims: Sequence[Claim], until: int) -> list[Claim]:
-        """Those whose records did not change, and that nobody else has taken. Within a transaction."""
+    def unchanged(self, claims: Sequence[Claim]) -> list[Claim]:
+        """Those whose records did not change, and whose vectors nobody else has made. Within a transaction.
+
+        Who has claimed them by now does not matter: were it the last one to do so, two processes that take
+        over from each other could go on for ever.
+        """
         one: Any = models.Pending
         states: dict[int, tuple[Any, ...]] = {}
         for pks in _chunks([claim.pk for claim in claims]):
-            query = one.select(one.pk, one.kind, one.record_id, one.revision, one.claimed_until)
+            query = one.select(one.pk, one.kind, one.record_id, one.revision, one.queued_at)
             for pk, *state in self._engine.select(query.where(one.pk.in_(pks))):
                 states[pk] = tuple(state)
         return [
             claim
             for claim in claims
-            if states.get(claim.pk) == (claim.kind, claim.record_id, claim.revision, until)
+            if states.get(claim.pk) == (claim.kind, claim.record_id, claim.revision, claim.queued_at)
         ]
 
     def done(self, claims: Sequence[Claim]) -> None:
@@ -195,7 +201,8 @@ def _not_refused(never: Any) -> Any:
 
 def _claims() -> Any:
     one: Any = models.Pending
-    return one.select(one.pk, one.kind, one.record_id, one.revision, one.attempts).order_by(one.pk)
+    fields = [getattr(one, name) for name in Claim._fields]
+    return one.select(*fields).order_by(one.pk)
 
 
 def _all() -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -41,10 +42,13 @@ class Returning:
                 continue
             if row["kind"] is not None and not self._wanted(row, there):
                 continue
-            number = advance(self._engine, space, 1)
-            data = row["data"]
-            fitting.append({**row, "number": number, "data": b64decode(data)})
+            fitting.append({**row, "data": b64decode(row["data"])})
             chosen.append(entry)
+        counts = Counter(row["space_id"] for row in fitting)
+        given = {space: advance(self._engine, space, n) - n for space, n in counts.items()}
+        for row in fitting:
+            given[row["space_id"]] += 1
+            row["number"] = given[row["space_id"]]
         return chosen, fitting
 
     def add(self, kind: str, rows: Sequence[dict[str, Any]]) -> None:

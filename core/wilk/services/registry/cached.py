@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from wilk import amounts, clock, codec, models
+from wilk.definitions.addresses import shown
 from wilk.engine import Engine
 from wilk.errors import BackendError, Invalid, NotFound, SettingsError, WilkError
 from wilk.files import check_id
@@ -27,8 +27,8 @@ _log = logging.getLogger("wilk.registry")
 TTL = timedelta(hours=1)
 """How long what a source said is used without asking again, unless ``caches: {registry: {ttl: …}}`` says."""
 
+_FAILED_FOR = timedelta(minutes=5)
 _CHUNK = 500
-_LOGIN = re.compile(r"(?<=://)[^/]*@")
 
 _decoded = decoder(Package)
 
@@ -79,7 +79,7 @@ class Cached:
         """The sources, with how much of each is known and until when it is used."""
         seen = {row[0]: row[1:] for row in self._engine.fetch("registry.sources", _sources)}
         return [
-            Source(name, _LOGIN.sub("", address), count, _moment(cached), _moment(expires))
+            Source(name, shown(address), count, _moment(cached), _moment(expires))
             for name, address in self.addresses().items()
             for count, cached, expires in [seen.get(name, (0, None, None))]
         ]
@@ -131,9 +131,11 @@ class Cached:
                 opened.close()
             self._put(name, found.packages)
         except WilkError as error:
+            self._put_off(name)
             return Refreshed(name, self._count(name), [], str(error))
         except Exception as error:  # a source is a plugin's code: its fault must not stop the others
             _log.exception("source %s failed", name)
+            self._put_off(name)
             return Refreshed(name, self._count(name), [], f"the source failed: {error!r}")
         return Refreshed(name, len(found.packages), found.left_out)
 
@@ -154,6 +156,21 @@ class Cached:
             for start in range(0, len(gone), _CHUNK):
                 some = package.name.in_(gone[start : start + _CHUNK])
                 self._archiver.drop_derived(package, (package.source == source) & some)
+
+    def _put_off(self, source: str) -> None:
+        """Use what is known of a source for a while more: one that does not answer must not hold up each
+        command until its time limit."""
+        if self._engine.readonly:
+            return
+        package: Any = models.RegistryPackage
+        now = self._engine.clock.now()
+        later = now + _FAILED_FOR // timedelta(microseconds=1)
+        with self._engine.transaction():
+            self._engine.run(
+                package.update({package.expires_at: later}).where(
+                    package.source == source, package.expires_at <= now
+                )
+            )
 
     def _drop_others(self, known: Iterable[str]) -> None:
         """Drop the rows of sources that the settings name no more."""

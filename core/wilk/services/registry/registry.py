@@ -2,39 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import cached_property
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wilk import codec, models
 from wilk.clock import to_datetime
 from wilk.engine import Engine
 from wilk.errors import Conflict, Invalid, NotFound, Protected, ReadOnly, WilkError
 from wilk.events import Events
-from wilk.models.statements import param
-from wilk.records.decoding import decoder
 from wilk.records.registry import Installation, Installed, Package, Refreshed, Source, Update
 from wilk.services import checks
 from wilk.services.checks import limit as limits
 from wilk.services.keeping.archiver import Archiver
 from wilk.services.registry.cached import Cached, check_reached
+from wilk.services.registry.installations import Installations
 from wilk.settings import Settings
 
 if TYPE_CHECKING:
     from wilk.contracts import Registry as Kind
     from wilk.definitions.catalog import Catalog
-    from wilk.definitions.installing import Installing, Step
+    from wilk.definitions.installing import Step
     from wilk.definitions.packages import Contents
 
 SORTS = ("downloads", "rating", "name", "updated")
 KEEPS = ("local", "package")
-
-_LOCK = ".registry.lock"
-
-_decoded = decoder(Installation)
 
 
 class Registry:
@@ -51,13 +43,9 @@ class Registry:
     ) -> None:
         self._engine = engine
         self._events = events
-        self._archiver = archiver
         self._cached = Cached(engine, archiver, settings, kind)
         self._catalog = catalog
-
-    @cached_property
-    def _installing(self) -> Installing:
-        return self._catalog().installing
+        self._installations = Installations(engine, events, archiver, catalog)
 
     # -- what there is ----------------------------------------------------------------------
 
@@ -130,9 +118,9 @@ class Registry:
         return [
             Installed(
                 one.id, one.source, one.package, one.version, newest.get((one.source, one.package)),
-                *self._edited(one), one.installed_at, one.updated_at,
+                *self._installations.edited(one), one.installed_at, one.updated_at,
             )
-            for one in _decoded(self._engine.fetch("registry.installed", _installed))
+            for one in self._installations.all()
         ]  # fmt: skip
 
     # -- changing what is here ---------------------------------------------------------------
@@ -147,18 +135,18 @@ class Registry:
         package = self.get(name)
         id = package.name if id is None else checks.identifier("id", id, longest=100)
         version = checks.optional("version", version)
-        with self._changing() as finished:
-            if id in finished and (done := self._find(id)) is not None and done.package == package.name:
-                return done  # it is what a killed process had begun
+        if (done := self._begun(package, id)) is not None:
+            return done
+        version, contents, checksum = self._fetched(package, version)  # which holds up nobody
+        self._installations.files.check(id, contents.definition, contents.files[contents.definition])
+        with self._installations.changing():
             self._check_free(id)
-            version, contents, checksum = self._fetched(package, version)
-            self._installing.check(id, contents.definition, contents.files[contents.definition])
             steps = self._steps(id, contents)
             now = to_datetime(self._engine.clock.now())
             installation = Installation(
                 id, package.source, package.name, version, checksum, _hashes(contents), now, now
             )
-            self._write(installation, steps, contents)
+            self._installations.write(installation, steps, contents)
             return installation
 
     def update(
@@ -178,16 +166,17 @@ class Registry:
             raise Invalid("version: say which agent is to have it; all cannot have the same")
         checks.optional("version", version)
         self._cached.tell(self._cached.freshen())
-        with self._changing():
-            if id is not None:
-                return [self._update(self._installation(id), version, keep)]
-            updates = []
-            for one in _decoded(self._engine.fetch("registry.installed", _installed)):
-                try:
-                    updates.append(self._update(one, None, keep))
-                except WilkError as error:
-                    updates.append(_untouched(one, str(error)))
-            return updates
+        with self._installations.changing():
+            pass  # what a killed process had begun is finished
+        if id is not None:
+            return [self._update(id, version, keep)]
+        updates = []
+        for one in self._installations.all():
+            try:
+                updates.append(self._update(one.id, None, keep))
+            except WilkError as error:
+                updates.append(_untouched(one, str(error)))
+        return updates
 
     def remove(self, id: str, *, reason: str = "removed", force: bool = False) -> Installation:
         """Remove an installed agent: its files go, its row and that of the installation are archived.
@@ -197,18 +186,19 @@ class Registry:
         NotFound and Protected.
         """
         checks.flag("force", force)
-        before = self._find(checks.identifier("id", id))
-        with self._changing() as finished:
-            if id in finished and before is not None and self._find(id) is None:
+        before = self._installations.find(checks.identifier("id", id))
+        with self._installations.changing() as finished:
+            if id in finished and before is not None and self._installations.find(id) is None:
                 return before  # a killed process had begun to remove it
-            installation = self._installation(id)
-            edited, missing = self._edited(installation)
+            installation = self._installations.get(id)
+            edited, missing = self._installations.edited(installation)
             if edited and not force:
                 raise Protected(
                     f"agent {id!r} was edited here ({', '.join(edited)}); with force these files stay in its "
                     "folder, the definition as a copy"
                 )
-            self._write(installation, self._leaving(installation, edited, missing), None, removing=reason)
+            steps = self._installations.leaving(installation, edited, missing)
+            self._installations.write(installation, steps, None, removing=reason)
             return installation
 
     def pack(self, id: str, folder: str | Path) -> Path:
@@ -221,9 +211,9 @@ class Registry:
         from wilk.files import write_atomic
 
         agent = self._catalog().get("agents", id)
-        data = packages.pack(self._installing.folder(agent.id))
+        data = packages.pack(self._installations.files.folder(agent.id))
         contents = packages.read(data)
-        self._installing.check_public(agent.id, contents)
+        self._installations.files.check_public(agent.id, contents)
         version = packages.described(contents, agent.id).get("version")
         if version is None:
             raise Invalid(f"agent {id!r} has no version; add one, such as version: 1.0.0")
@@ -238,21 +228,33 @@ class Registry:
 
     # -- how ----------------------------------------------------------------------------------
 
-    @contextmanager
-    def _changing(self) -> Iterator[list[str]]:
-        """Keep other processes away, and finish what one of them left half done; gives those agents' ids."""
-        from wilk.archives.locking import locked
+    def _begun(self, package: Package, id: str) -> Installation | None:
+        """What a killed process had begun to install, which is finished now; raises Conflict when another
+        agent of that id is there."""
+        with self._installations.changing() as finished:
+            done = self._installations.find(id) if id in finished else None
+            if done is not None and (done.source, done.package) == (package.source, package.name):
+                return done
+            self._check_free(id)
+            return None
 
-        if self._engine.readonly:
-            raise ReadOnly("the store was opened with readonly; open it without to write")
-        if self._engine.in_transaction:
-            raise Invalid("packages are fetched and written at once: call this outside of a transaction")
-        with locked(self._installing.home / _LOCK, self._engine.timeout):
-            yield self._installing.finish_others(self._finish)
+    def _update(self, id: str, version: str | None, keep: str | None) -> Update:
+        """Update one agent. Its package is fetched before others are kept away, and looked at again then."""
+        while True:
+            before = self._installations.get(id)
+            wanted = self._wanted(before, version)
+            if wanted is None:
+                return _untouched(before)
+            taken, contents, checksum = self._fetched(wanted, version)
+            if checksum == before.checksum:
+                return _untouched(before)
+            with self._installations.changing():
+                if self._installations.find(id) == before:
+                    return self._upgrade(before, taken, contents, checksum, keep)
 
-    def _update(self, before: Installation, version: str | None, keep: str | None) -> Update:
+    def _wanted(self, before: Installation, version: str | None) -> Package | None:
+        """The package that is to take the place of what is installed; None when there is nothing newer."""
         from wilk.services.registry.entries import newer
-        from wilk.services.registry.upgrading import Upgrading
 
         named = f"{before.source}/{before.package}"
         package = next(iter(self._cached.named(named)), None)
@@ -260,26 +262,39 @@ class Registry:
             raise NotFound(
                 "package", named, "its source offers it no more, or is not in the setting registries"
             )
-        if self._installing.definition_of(before.id) is None:
+        if self._installations.files.definition_of(before.id) is None:
             raise NotFound(
-                "agent",
-                before.id,
-                "its definition is gone; install it again, or remove it here as well",
+                "agent", before.id, "its definition is gone; install it again, or remove it here as well"
             )
         if version is None:
             same = package.version == before.version
             if package.checksum == before.checksum or not (same or newer(package.version, before.version)):
-                return _untouched(before)
-        taken, contents, checksum = self._fetched(package, version)
-        if checksum == before.checksum:
-            return _untouched(before)
-        definition = contents.files[contents.definition]
-        self._installing.check(before.id, contents.definition, definition)
-        upgrade = Upgrading(self._installing, before.id, self._base, keep).decide(before.files, contents)
+                return None
+        return package
+
+    def _upgrade(
+        self, before: Installation, version: str, contents: Contents, checksum: str, keep: str | None
+    ) -> Update:
+        from wilk.definitions.packages import DEFINITIONS
+        from wilk.services.registry.upgrading import Upgrading
+
+        files = self._installations.files
+        known = dict(before.files)
+        name = files.definition_of(before.id)
+        if (
+            name is not None
+            and name != contents.definition
+            and files.hash_of(before.id, name) != known.get(name)
+        ):
+            contents = contents.renamed(name)  # edited here: it stays one file, be it agent.yml or agent.yaml
+        if name == contents.definition:
+            known = {name if path in DEFINITIONS else path: hash for path, hash in known.items()}
+        files.check(before.id, contents.definition, contents.files[contents.definition])
+        upgrade = Upgrading(files, before.id, self._installations.base, keep).decide(known, contents)
         now = to_datetime(self._engine.clock.now())
-        after = before._replace(version=taken, checksum=checksum, files=_hashes(contents), updated_at=now)
-        self._write(after, upgrade.steps, contents)
-        done = _untouched(before)._replace(version=taken, code=after.code)
+        after = before._replace(version=version, checksum=checksum, files=_hashes(contents), updated_at=now)
+        self._installations.write(after, upgrade.steps, contents)
+        done = _untouched(before)._replace(version=version, code=after.code)
         return done._replace(files=upgrade.done, saved=upgrade.saved)
 
     def _fetched(self, package: Package, version: str | None) -> tuple[str, Contents, str]:
@@ -303,10 +318,10 @@ class Registry:
 
     def _check_free(self, id: str) -> None:
         """Raise Conflict when an agent of that id is there."""
-        name = self._installing.definition_of(id)
+        name = self._installations.files.definition_of(id)
         if name is None:
             return
-        before = self._find(id)
+        before = self._installations.find(id)
         if before is None:
             raise Conflict(
                 f"agent {id!r} is there and was not installed; give another id, or remove it first"
@@ -321,7 +336,7 @@ class Registry:
 
         steps, taken = {}, []
         for path, data in contents.files.items():
-            now = self._installing.hash_of(id, path)
+            now = self._installations.files.hash_of(id, path)
             if now is None:
                 steps[path] = Step(data, None)
             elif now != sha256(data).hexdigest():
@@ -332,99 +347,6 @@ class Registry:
                 "move yours away, or give another id"
             )
         return steps
-
-    def _leaving(
-        self, installation: Installation, edited: Sequence[str], missing: Sequence[str]
-    ) -> dict[str, Step]:
-        """What becomes of the files of an agent that is removed."""
-        from wilk.definitions.installing import Step, free_name
-
-        id = installation.id
-        steps = {
-            path: Step(None, hash)
-            for path, hash in installation.files.items()
-            if path not in edited and path not in missing
-        }
-        definition = self._installing.definition_of(id)
-        if definition is not None and definition not in steps:
-            mine = self._installing.bytes_of(id, definition) or b""
-            folder = self._installing.folder(id)
-            beside = free_name(folder / definition, ".local").name
-            steps[beside] = Step(mine, None)
-            steps[definition] = Step(None, sha256(mine).hexdigest())
-        return steps
-
-    def _write(
-        self,
-        installation: Installation,
-        steps: Mapping[str, Step],
-        contents: Contents | None,
-        *,
-        removing: str | None = None,
-    ) -> None:
-        """Write files and rows as one change."""
-        note = {"row": _row(installation), "removing": removing}
-
-        def rows() -> None:
-            if contents is not None:
-                self._keep(installation.id, contents)
-            self._finish(installation.id, note)
-            if removing is None:
-                self._events.saving("installation", installation)
-            else:
-                self._events.deleted("installation", installation)
-
-        self._installing.write(installation.id, steps, rows, note)
-
-    def _finish(self, id: str, note: Mapping[str, Any]) -> None:
-        """Write the row of an installation, or take it away; doing so again changes nothing."""
-        if note["removing"] is not None:
-            self._archiver.remove("installation", models.Installation.id == id, reason=note["removing"])
-            return
-        statement = self._engine.statement("registry.install", _install)
-        self._engine.execute(statement.sql, [note["row"][name] for name in statement.names])
-
-    def _keep(self, id: str, contents: Contents) -> None:
-        """Keep the definition as it came: the next update compares with it. A text is kept once.
-
-        One that holds secrets, or what no engine can keep, is compared by its hash alone.
-        """
-        data = contents.files[contents.definition]
-        try:
-            text = data.decode()
-            self._installing.check_public(id, contents)
-        except (UnicodeDecodeError, Invalid):
-            return
-        if codec.storable_text(text)[1] is None:
-            now = self._engine.clock.now()
-            statement = self._engine.statement("registry.keep", _keep)
-            self._engine.execute(statement.sql, (sha256(data).hexdigest(), text, len(data), now))
-
-    def _base(self, hash: str) -> str | None:
-        """A text as it was installed, by its hash; None when it was not kept."""
-        blob = models.Blob
-        row = self._engine.row(blob.select(blob.data).where(blob.hash == hash))
-        return None if row is None else str(row[0])
-
-    def _edited(self, installation: Installation) -> tuple[list[str], list[str]]:
-        """The files of an installation that were edited since, and those that are gone."""
-        edited, missing = [], []
-        for path, before in installation.files.items():
-            now = self._installing.hash_of(installation.id, path)
-            if now is None:
-                missing.append(path)
-            elif now != before:
-                edited.append(path)
-        return edited, missing
-
-    def _installation(self, id: str) -> Installation:
-        found = self._find(checks.identifier("id", id))
-        if found is None:
-            raise NotFound("installed agent", id, "`wilk registry installed` shows the ones there are")
-        return found
-
-    def _find(self, id: str) -> Installation | None:
-        return next(iter(_decoded(self._engine.fetch("registry.installation", _installation, (id,)))), None)
 
 
 def _holds(package: Package, words: Sequence[str]) -> bool:
@@ -458,44 +380,3 @@ def _hashes(contents: Contents) -> dict[str, str]:
 
 def _untouched(one: Installation, error: str | None = None) -> Update:
     return Update(one.id, one.source, one.package, one.version, one.version, {}, {}, one.code, error)
-
-
-def _row(installation: Installation) -> dict[str, Any]:
-    """An installation as the engine holds it."""
-    from wilk.clock import to_microseconds
-
-    return {
-        **installation._asdict(),
-        "files": codec.dumps(dict(installation.files)),
-        "installed_at": to_microseconds(installation.installed_at),
-        "updated_at": to_microseconds(installation.updated_at),
-    }
-
-
-def _select() -> Any:
-    return models.Installation.select(*models.fields_of(models.Installation, Installation))
-
-
-def _installed() -> Any:
-    return _select().order_by(models.Installation.id)
-
-
-def _installation() -> Any:
-    return _select().where(models.Installation.id == param("id"))
-
-
-def _install() -> Any:
-    from peewee import EXCLUDED
-
-    model = models.Installation
-    fields = model._meta.sorted_fields
-    return model.insert({field: param(field.name) for field in fields}).on_conflict(
-        conflict_target=[model.id],
-        update={field: getattr(EXCLUDED, field.column_name) for field in fields if field.name != "id"},
-    )
-
-
-def _keep() -> Any:
-    blob = models.Blob
-    fields = (blob.hash, blob.data, blob.size, blob.created_at)
-    return blob.insert({field: param(field.name) for field in fields}).on_conflict("nothing")

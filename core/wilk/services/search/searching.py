@@ -20,7 +20,7 @@ from wilk.services.memory.origins import check_session
 from wilk.services.search.candidates import Candidates, Matches, Scope
 from wilk.services.search.fusing import Entry, Fused, Key, fused
 from wilk.services.search.snippets import snippet
-from wilk.services.search.words import Term, terms
+from wilk.services.search.words import LONGEST_QUERY, Term, terms
 
 if TYPE_CHECKING:
     from wilk.services.embedding.indexing import Indexing
@@ -43,6 +43,7 @@ STEEPNESS = 4
 """How fast texts lose weight that hold less of the query than the best of them does."""
 
 _LEAST = 60  # records that are looked at for each list, at least
+_MOST = 10**9  # records; twice and four times as many are still numbers that an engine takes
 _PARTS = 3  # vectors that are asked for per record wanted: several may be parts of one record
 _CHUNK = 500
 
@@ -78,8 +79,8 @@ class Searching:
         if not isinstance(text, str):
             raise Invalid(f"text is {type(text).__name__}, not text")
         scope = Scope(_kinds(kinds), checks.optional("session", session), checks.optional("user", user))
-        wanted = limits(limit)
-        text = codec.storable_text(text)[0].strip()
+        wanted = min(limits(limit), _MOST)
+        text = codec.storable_text(text[:LONGEST_QUERY])[0].strip()
         if not text or not wanted or not scope.kinds:
             return []
         self._indexing.prepare()

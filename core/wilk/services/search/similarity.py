@@ -15,7 +15,7 @@ from wilk.errors import Invalid
 from wilk.services import checks
 from wilk.services.embedding.passages import SOURCES
 from wilk.services.search.candidates import Candidates, Scope
-from wilk.services.search.words import features, overlap, terms
+from wilk.services.search.words import LONGEST_QUERY, features, overlap, terms
 from wilk.services.vectors.spaces import Space
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Similarity:
         checks.one_of("kind", kind, tuple(SOURCES))
         checks.whole("k", k)
         _check_least(least)
-        text = codec.storable_text(text)[0].strip()
+        text = codec.storable_text(text[:LONGEST_QUERY])[0].strip()
         if not text or not k:
             return []
         self._indexing.prepare()

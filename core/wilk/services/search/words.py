@@ -11,15 +11,19 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import NamedTuple
 
 MOST = 32
 """Words of a query that count; of longer queries the longest words, which are the rarest ones."""
 
-_LONGEST_QUERY = 10_000
+LONGEST_QUERY = 10_000
+"""Characters of a query that are looked at."""
+
 _LONGEST_PIECE = 100
+_MOST_TOKENS = 32  # of one word: a phrase of thousands costs its length at each place of a text
 # An accent may be a character of its own behind its letter, and is folded away with it.
-_WORD = re.compile(r"[\w\u0300-\u0331]+")
+_ASCII_WORD = re.compile(r"\w+")
 _TOKEN = re.compile(r"(?:[^\W_]|[\u0300-\u0331])+")
 _ASCII_TOKEN = re.compile(r"[a-z0-9]+")
 _UNSPACED = re.compile(
@@ -37,14 +41,14 @@ class Term(NamedTuple):
 
 def terms(text: str) -> list[Term]:
     """The distinct words of a query in their order; of one without words, what spaces part it into."""
-    text = text[:_LONGEST_QUERY]
+    text = text[:LONGEST_QUERY]
     found: dict[tuple[str, ...], Term] = {}
-    for word in _WORD.findall(text):
+    for word in _words_of(text):
         if _UNSPACED.search(word):
             piece = word[:_LONGEST_PIECE]
             found.setdefault((piece.lower(), ""), Term(piece, ()))
         elif parts := tokens(word):
-            found.setdefault(tuple(parts), Term(word, tuple(parts)))
+            found.setdefault(tuple(parts[:_MOST_TOKENS]), _term(word, parts))
     if not found:
         found = {(part,): Term(part[:_LONGEST_PIECE], ()) for part in text.split()}
     chosen = list(found.values())
@@ -52,6 +56,24 @@ def terms(text: str) -> list[Term]:
         longest = set(sorted(range(len(chosen)), key=lambda i: (-len(chosen[i].text), i))[:MOST])
         chosen = [term for i, term in enumerate(chosen) if i in longest]
     return chosen
+
+
+def _term(word: str, parts: list[str]) -> Term:
+    if len(parts) > _MOST_TOKENS:
+        *_, last = islice(_words(word), _MOST_TOKENS)
+        return Term(word[: last[2]], tuple(parts[:_MOST_TOKENS]))
+    return Term(word, tuple(parts))
+
+
+def _words_of(text: str) -> list[str]:
+    """The words of a text. Signs for vowels and the like belong to the letters that they stand at: an
+    index takes a word apart there, and finds it as those parts one behind the other."""
+    if text.isascii():
+        return _ASCII_WORD.findall(text)
+    from unicodedata import category  # see _fold
+
+    held = (c if c.isalnum() or c == "_" or category(c)[0] == "M" else " " for c in text)
+    return "".join(held).split()
 
 
 def tokens(text: str) -> list[str]:
@@ -64,7 +86,7 @@ def tokens(text: str) -> list[str]:
 def features(text: str) -> frozenset[str]:
     """What two texts are compared by: their folded words, or pairs of characters where no spaces are."""
     found: set[str] = set()
-    for word in _WORD.findall(text):
+    for word in _words_of(text):
         if _UNSPACED.search(word):
             found.update(word[i : i + 2].lower() for i in range(max(1, len(word) - 1)))
         else:
@@ -118,13 +140,24 @@ def places(text: str, wanted: Sequence[Term]) -> list[tuple[int, int, int]]:
             for number in by_first.get(token, ()):
                 own = wanted[number].tokens
                 if tuple(one for one, _, _ in words[i : i + len(own)]) == own:
-                    spans.append((begin, words[i + len(own) - 1][2], number))
+                    spans.append((begin, _with_marks(text, words[i + len(own) - 1][2]), number))
     spans.sort(key=lambda span: (span[0], -span[1], span[2]))
     kept: list[tuple[int, int, int]] = []
     for span in spans:
         if not kept or span[0] >= kept[-1][1]:
             kept.append(span)
     return kept
+
+
+def _with_marks(text: str, end: int) -> int:
+    """The end of a word with the signs at its last letter."""
+    while end < len(text) and not text[end].isascii():
+        from unicodedata import category  # see _fold
+
+        if category(text[end])[0] != "M":
+            break
+        end += 1
+    return end
 
 
 def _words(text: str) -> Iterator[tuple[str, int, int]]:

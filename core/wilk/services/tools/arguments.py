@@ -23,7 +23,10 @@ _LARGEST = 5
 def check(name: str, arguments: Mapping[str, Any], parameters: Mapping[str, Any]) -> None:
     """Raise Invalid, with every problem, unless the arguments are what the parameters say."""
     schema = {"additionalProperties": False, **parameters, "type": "object"}
-    problems = list(_problems(dict(arguments), schema, ""))
+    try:
+        problems = list(_problems(dict(arguments), schema, ""))
+    except (TypeError, AttributeError, LookupError, ValueError, RecursionError) as error:
+        raise Invalid(f"tool {name!r}: its parameters are no JSON Schema: {error}") from error
     if problems:
         more = f"; and {len(problems) - _LARGEST} more" if len(problems) > _LARGEST else ""
         raise Invalid(f"tool {name!r}: {'; '.join(problems[:_LARGEST])}{more}")
@@ -165,5 +168,8 @@ def _at(path: str) -> str:
 
 
 def _shown(value: Any) -> str:
-    shown = repr(value)
+    try:
+        shown = repr(value)
+    except ValueError:  # a number of more digits than Python writes
+        shown = "a number of very many digits"
     return shown if len(shown) <= _SHOWN else f"{shown[: _SHOWN - 1]}…"

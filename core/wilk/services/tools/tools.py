@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from wilk import codec
 from wilk.contracts import Tool, ToolContext
 from wilk.engine import Engine
-from wilk.errors import Invalid, NotFound, ReadOnly, ToolFailed, ToolsMissing, WilkError
+from wilk.errors import Busy, Invalid, NotFound, ReadOnly, ToolFailed, ToolsMissing, WilkError
 from wilk.events import Events
 from wilk.records.conversation import ToolCall, ToolInfo
 from wilk.services import checks
@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from wilk.store import Store
 
 logger = logging.getLogger("wilk.tools")
+
+LONGEST = 10_000
+"""Characters of an error that the log keeps."""
+TRIES = 10
+"""How often the end of a call is written behind, when others hold the store."""
 
 
 class Tools:
@@ -126,7 +131,7 @@ class Tools:
     ) -> Begun:
         """Log that a tool is called, and make it ready; what is wrong is logged, then raised."""
         checks.identifier("name", name)
-        wanted = checks.mapping("arguments", arguments)
+        wanted = codec.loads(codec.dumps(checks.mapping("arguments", arguments)))  # as they are in the log
         if timeout is not None and (
             isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout > 0
         ):
@@ -171,6 +176,9 @@ class Tools:
         except NotFound as error:
             hint = "its session went while the tool ran; `wilk archive list --kind tool_call` shows the call"
             raise NotFound("tool call", begun.call.id, hint) from error
+        except Busy as error:  # what the tool did is done: its caller must not do it again for want of a log
+            self._later(begun.call, error, result=result)
+            return begun.call._replace(status="ok", result=result)
         return call._replace(result=result)
 
     def _failed(self, begun: Begun, error: BaseException, said: str = "") -> ToolFailed:
@@ -178,13 +186,32 @@ class Tools:
         return ToolFailed(begun.tool.name, begun.call.id, self._log(begun.call, error, said))
 
     def _log(self, call: ToolCall, error: BaseException, said: str = "") -> str:
-        text = said + (str(error) if isinstance(error, WilkError) else f"{type(error).__name__}: {error}")
-        text = codec.storable_text(text.removesuffix(": "))[0]
+        text = codec.storable_text((said + _told(error)).removesuffix(": "))[0]
+        if len(text) > LONGEST:
+            text = f"{text[:LONGEST]}… ({len(text)} characters)"
         try:
             self._store.tool_calls.finish(call.id, error=text)
-        except WilkError as other:  # the first error is the one to be told
+        except Busy as other:  # the first error is the one to be told
+            self._later(call, other, error=text)
+        except WilkError as other:
             logger.warning("the end of tool call %s (%s) is not in the log: %s", call.id, text, other)
         return text
+
+    def _later(self, call: ToolCall, busy: Busy, **end: Any) -> None:
+        """Log the end of a call behind the verbs, when other writers let it."""
+        store = self._store
+
+        def finish(tries: int = TRIES) -> None:
+            try:
+                store.tool_calls.finish(call.id, **end)
+            except Busy:
+                if not (tries and store._worker.submit(name, lambda: finish(tries - 1))):
+                    raise
+
+        name = f"the log of tool call {call.id}"
+        logger.warning("the end of tool call %s is not in the log yet: %s", call.id, busy)
+        if self._engine.in_transaction or not store._worker.submit(name, finish):
+            logger.warning("the end of tool call %s is not in the log", call.id)
 
     def _found(self, name: str, agent: str | None) -> Tool | str:
         if agent is not None:
@@ -257,6 +284,14 @@ class Tools:
     def _close(self) -> None:
         if "_shelf" in vars(self):
             self._shelf.close()
+
+
+def _told(error: BaseException) -> str:
+    """An error as text, also one that has none."""
+    try:
+        return str(error) if isinstance(error, WilkError) else f"{type(error).__name__}: {error}"
+    except Exception as other:  # its __str__ is the tool's own code
+        return f"{type(error).__name__} (which fails to tell of itself: {type(other).__name__})"
 
 
 class Begun:

@@ -12,6 +12,8 @@ from wilk.services.vectors.spaces import tag_of, tags
 
 OPERATORS = ("=", "!=", "<", "<=", ">", ">=", "in", "not in", "exists")
 
+_MOST_CONDITIONS, _MOST_VALUES = 100, 10_000  # more than engines take in one statement
+
 _BY_NUMBER: dict[str, Callable[[Any, float], Any]] = {
     "<": lambda field, value: field < value,
     "<=": lambda field, value: field <= value,
@@ -29,7 +31,8 @@ def conditions(space: int, where: Any) -> list[Any]:
         raise Invalid(
             f"where {where!r}: an object is wanted, such as {{'lang': 'en', 'year': {{'>=': 2020}}}}"
         )
-    found = []
+    found: list[Any] = []
+    values = 0
     for key, wanted in where.items():
         checks.identifier("where: a key", key)
         if isinstance(wanted, (list, tuple, set, frozenset)):
@@ -38,8 +41,18 @@ def conditions(space: int, where: Any) -> list[Any]:
             wanted = {"=": wanted}
         if not wanted:
             raise Invalid(f"where: {key}: an operator is missing, one of {', '.join(OPERATORS)}")
+        values += sum(_size(value) for value in wanted.values())
+        if values > _MOST_VALUES or len(found) + len(wanted) > _MOST_CONDITIONS:
+            raise Invalid(
+                f"where: at most {_MOST_CONDITIONS} conditions with {_MOST_VALUES} values are taken in; "
+                "keep what tells the wanted vectors in their metadata"
+            )
         found += [_condition(space, key, operator, value) for operator, value in wanted.items()]
     return found
+
+
+def _size(value: Any) -> int:
+    return len(value) if isinstance(value, (list, tuple, set, frozenset)) else 1
 
 
 def fits(metadata: Mapping[str, Any], where: Mapping[str, Any]) -> bool:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from wilk import models
 from wilk.engine import Engine
-from wilk.errors import BackendError
+from wilk.errors import WilkError
+from wilk.services.vectors.guarded import Guarded
 from wilk.services.vectors.rows import Rows
 from wilk.services.vectors.spaces import Space
 
 if TYPE_CHECKING:
-    from wilk.contracts import Nearest, VectorIndex
+    from wilk.contracts import VectorIndex
     from wilk.settings import Settings
     from wilk.worker import Worker
 
@@ -30,10 +31,10 @@ _SAVED_AFTER = 10_000
 class Opened:
     """An open index of one space, and how far it has come."""
 
-    def __init__(self, rows: Rows, nearest: Nearest, work: Callable[[Nearest], bool] | None) -> None:
+    def __init__(self, rows: Rows, nearest: Guarded) -> None:
         self.rows = rows
         self.nearest = nearest
-        self.work = work
+        self.work = nearest.work
         self.lock = threading.Lock()
         self.seen = nearest.last
         self.unsaved = 0
@@ -78,6 +79,13 @@ class Indexes:
                 self._catch_up(opened, space)
         return opened
 
+    def build(self, space: Space) -> None:
+        """Bring the index of a space up to date, and do all that it puts off."""
+        opened = self.following(space)
+        while opened.work is not None and not opened.closed and opened.work():
+            opened.unsaved += 1
+        self._save(opened)
+
     def forget(self, opened: Opened, numbers: list[int]) -> None:
         """Tell an index of vectors whose rows are gone for good."""
         import numpy as np
@@ -103,7 +111,7 @@ class Indexes:
         if opened is not None:
             with opened.lock:
                 opened.closed = True
-                opened.nearest.close()
+                _let_go(opened)
         if (folder := self.rows(space).folder) is not None:
             _discard(folder)
 
@@ -115,7 +123,7 @@ class Indexes:
             everything, self._opened = list(self._opened.values()), {}
         for opened in everything:
             self._save(opened)
-            opened.nearest.close()
+            _let_go(opened)
         if everything and self._folder is not None and not self._engine.readonly:
             self._sweep(self._folder / "indexes")
 
@@ -140,13 +148,16 @@ class Indexes:
     def _opening(self, space: Space) -> Opened:
         rows = self.rows(space)
         index = self._find(self._settings.vector_index)
-        nearest = index.open(rows, self._settings)
-        if nearest.last > rows.last() and rows.folder is not None:
+        nearest = Guarded(index, rows, self._settings)
+        if rows.folder is not None and nearest.last and _ahead(rows, nearest):
             # The database was put back to an earlier state, and gives numbers again.
             nearest.close()
-            _discard(rows.folder)
-            nearest = index.open(rows, self._settings)
-        return Opened(rows, nearest, index.work)
+            if self._engine.readonly:
+                rows.folder = None
+            else:
+                _discard(rows.folder)
+            nearest = Guarded(index, rows, self._settings)
+        return Opened(rows, nearest)
 
     def _catch_up(self, opened: Opened, space: Space) -> None:
         nearest = opened.nearest
@@ -163,29 +174,45 @@ class Indexes:
         opened.unsaved += count
         if opened.work is not None:
             self._worker.submit(f"index {opened.rows.token}", lambda: self._work(opened))
-        elif opened.unsaved >= _SAVED_AFTER and opened.rows.folder is not None and not self._engine.readonly:
+        elif self._saves(opened) and opened.unsaved >= max(_SAVED_AFTER, len(opened.nearest) // 8):
             self._worker.submit(f"index {opened.rows.token}", lambda: self._save(opened))
 
     def _work(self, opened: Opened) -> None:
         """Have an index do a piece of what it put off, and the next one when others had their turn."""
         if opened.work is None or opened.closed:
             return
-        more = opened.work(opened.nearest)
+        more = opened.work()
         opened.unsaved += 1
         self._save(opened)
         if more:
             self._worker.submit(f"index {opened.rows.token}", lambda: self._work(opened))
 
+    def _saves(self, opened: Opened) -> bool:
+        return opened.rows.folder is not None and not self._engine.readonly
+
     def _save(self, opened: Opened) -> None:
         """Write an index to its files; what cannot be written is made again from the rows."""
-        if not opened.unsaved or opened.rows.folder is None or self._engine.readonly:
+        if not opened.unsaved or not self._saves(opened):
             return
         with opened.lock if opened.work is None else nullcontext():
             try:
                 opened.nearest.save()
                 opened.unsaved = 0
-            except (OSError, BackendError) as error:
+            except WilkError as error:
                 logger.warning("the index of %r cannot be saved: %s", opened.rows.collection, error)
+
+
+def _let_go(opened: Opened) -> None:
+    try:
+        opened.nearest.close()
+    except WilkError as error:
+        logger.warning("the index of %r cannot be closed: %s", opened.rows.collection, error)
+
+
+def _ahead(rows: Rows, nearest: Guarded) -> bool:
+    """Whether files hold numbers that were not given yet, or lack some of those up to their last one."""
+    there = rows.count()
+    return nearest.last > rows.last() or there - rows.count(after=nearest.last) > len(nearest)
 
 
 def _closed() -> Any:

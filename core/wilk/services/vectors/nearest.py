@@ -89,18 +89,17 @@ class Neighbours:
         while True:
             numbers = opened.nearest.search(query, wanted, chosen)[0].tolist()
             rows = opened.rows.whole(sorted({*numbers, *tail}))
-            enough = len(rows) >= min(k, len(numbers)) or len(numbers) < wanted
-            if len(rows) < len(numbers) + len(tail):
-                there = {row.number for row in rows}
-                gone = [one for one in numbers if one not in there and one <= space.last_number]
-                enough = len(numbers) - len(gone) >= k or len(numbers) < wanted
-                if gone and not own:
-                    self._indexes.forget(opened, gone)
+            there = {row.number for row in rows}
+            missing = [one for one in numbers if one not in there]
+            gone = [one for one in missing if one <= space.last_number]
+            enough = len(numbers) - len(missing) >= k or len(numbers) < wanted
+            if gone and not own:
+                self._indexes.forget(opened, gone)
             if opened.rows.missed and not own:
                 self._indexes.review(opened, space.last_number)
             if enough:
                 return _hits(space, query, rows)[:k]
-            wanted = max(2 * wanted, 64)
+            wanted += 2 * len(missing)  # by no more: all that lies beyond a group may be about as near
 
     def _among(self, space: Space, records: Any | None, wanted: list[Any]) -> list[int] | None:
         """The numbers of the vectors that count, in order; None for all of them."""

@@ -59,8 +59,11 @@ class Rows:
             self.missed.update(set(numbers.tolist()) - {row[0] for row in found})
         return self._arrays(found)
 
-    def count(self) -> int:
-        """How many vectors there are."""
+    def count(self, *, after: int = 0) -> int:
+        """How many vectors there are, or how many with a greater number."""
+        if after:
+            found = self._engine.fetch("vectors.count_after", _count_after, (self._space, after))
+            return int(found[0][0])
         return self._state()[0]
 
     def last(self) -> int:
@@ -96,6 +99,13 @@ def _after() -> Any:
         .order_by(one.number)
         .limit(param("limit"))
     )
+
+
+def _count_after() -> Any:
+    from peewee import fn  # with Peewee; see wilk.models
+
+    one = models.Vector
+    return one.select(fn.COUNT(one.number)).where(one.space == param("space"), one.number > param("number"))
 
 
 def _state() -> Any:

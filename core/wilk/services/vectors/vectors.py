@@ -14,6 +14,7 @@ from wilk.events import Events
 from wilk.models.statements import param
 from wilk.records.search import Collection, Near, Vector
 from wilk.services import checks
+from wilk.services.embedding.passages import KINDS
 from wilk.services.keeping.archiver import Archiver
 from wilk.services.vectors import spaces
 from wilk.services.vectors.indexes import Indexes
@@ -45,9 +46,10 @@ class Vectors:
     # -- collections ----------------------------------------------------------------------
 
     def collections(self) -> list[Collection]:
-        """The collections, by name; those that the store's embedder keeps have a ``kind``."""
+        """The collections, by name; those that the store's embedder keeps have a ``kind``, and are left out
+        while nothing is in them."""
         found = sorted(spaces.spaces(self._engine), key=lambda one: (one.collection, one.state, one.id))
-        return [_collection(one) for one in found]
+        return [_collection(one) for one in found if one.kind is None or one.count]
 
     def collection(self, name: str) -> Collection:
         """Return a collection as it is searched; raises NotFound."""
@@ -59,7 +61,8 @@ class Vectors:
         """Make an empty collection; ``add`` and ``extend`` make the one that they need by themselves.
 
         ``model`` names what the vectors come from: vectors of another one are refused. ``distance`` is
-        cosine, dot or euclidean. Raises Conflict when there is one of that name.
+        cosine, dot or euclidean. Raises Conflict when there is one of that name, and Invalid for the names
+        of kinds of records, which the store's embedder needs.
         """
         return _collection(self._create(collection, dimension, model, distance))
 
@@ -231,6 +234,11 @@ class Vectors:
 
     def _create(self, collection: str, dimension: int, model: str, distance: str) -> Space:
         checks.identifier("collection", collection, longest=200)
+        if collection in KINDS:
+            raise Invalid(
+                f"collection {collection!r}: that is where the store's embedder keeps the vectors of each "
+                f"{collection}; choose another name"
+            )
         checks.whole("dimension", dimension, least=1)
         if model:
             checks.identifier("model", model)

@@ -26,6 +26,7 @@ LARGEST_ANSWER = 16_000_000
 _AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 _FIRST_WAIT = 0.5
 _SHOWN = 300
+_LOOKED_AT = 100_000
 
 
 class EndpointError(BackendError):
@@ -62,15 +63,19 @@ class Client:
         options: Options,
         *,
         largest: int = 0,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] | None = None,
     ) -> None:
         import httpx
 
+        from wilk_openai.network import Limit
+
         self._options = options
         self._largest = largest
-        self._sleep = sleep
+        self._limit = Limit()
+        self._sleep = sleep or self._limit.stopped.wait
         self._allowance = Allowance()
         self._http = httpx.Client(timeout=options.timeout, follow_redirects=False)
+        self._limit.keep(self._http)
 
     def post(self, path: str, body: Mapping[str, Any], *, within: float | None = None) -> Any:
         """Send JSON to ``path`` below the endpoint's URL, and return the JSON that it answers.
@@ -86,6 +91,8 @@ class Client:
         while True:
             if (wait := self._allowance.wait()) > 0:
                 self._pause(wait, end, "the rate limit is used up", None)
+            if self._limit.stopped.is_set():
+                raise EndpointError(f"{self._url(path)} was given up, for the embedder was closed")
             try:
                 return self._attempt(path, body, min(options.timeout, end - time.monotonic()))
             except _Failed as failure:
@@ -100,7 +107,8 @@ class Client:
                 attempt += 1
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections. Requests of other threads end soon, in EndpointError."""
+        self._limit.stopped.set()
         self._http.close()
 
     def __enter__(self) -> Client:
@@ -121,7 +129,7 @@ class Client:
     def _attempt(self, path: str, body: Mapping[str, Any], timeout: float) -> Any:
         import httpx
 
-        url = f"{self._options.url.rstrip('/')}/{path.lstrip('/')}"
+        url = self._url(path)
         end = time.monotonic() + timeout
         key = self._key()
         if not (key.isascii() and key.isprintable()):
@@ -130,13 +138,18 @@ class Client:
             raise _Failed(told, again=False)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         try:
-            with self._http.stream(
-                "POST", url, json=body, headers=headers, timeout=max(0.001, timeout)
-            ) as response:
+            with (
+                self._limit.until(end),
+                self._http.stream(
+                    "POST", url, json=body, headers=headers, timeout=max(0.001, timeout)
+                ) as response,
+            ):
                 self._allowance.heed(response.headers)
                 data = _read(response, end, max(LARGEST_ANSWER, self._largest))
+        except httpx.ConnectTimeout:
+            raise _Failed(f"{url} cannot be reached: no connection in time", again=True) from None
         except (httpx.TimeoutException, _TooSlow):
-            raise _Failed(f"{url} gave no answer within {timeout:g} s", again=True) from None
+            raise _Failed(f"{url} gave no answer within {timeout:.3g} s", again=True) from None
         except (httpx.LocalProtocolError, httpx.InvalidURL, ValueError) as error:
             # The text of these may show a header.
             raise _Failed(
@@ -147,7 +160,7 @@ class Client:
             raise _Failed(f"{url}: {type(error).__name__}: {error}", again=again) from None
         if response.status_code != 200:
             raise _Failed(
-                f"{url} answers {response.status_code}{self._hint(response.status_code)}: {_said(data)}",
+                f"{url} answers {response.status_code}{self._hint(response.status_code)}: {self._said(data)}",
                 again=response.status_code in _AGAIN,
                 wait=retry_after(response.headers.get("retry-after")),
                 status=response.status_code,
@@ -155,7 +168,10 @@ class Client:
         try:
             return json.loads(data)
         except (ValueError, RecursionError):
-            raise _Failed(f"{url} answers what is no JSON: {_said(data)}", again=False) from None
+            raise _Failed(f"{url} answers what is no JSON: {self._said(data)}", again=False) from None
+
+    def _url(self, path: str) -> str:
+        return f"{self._options.url.rstrip('/')}/{path.lstrip('/')}"
 
     def _key(self) -> str:
         return os.environ.get(self._options.key_variable, "").strip()
@@ -167,6 +183,12 @@ class Client:
         if not variable:
             return " (no variable is set to have its key)"
         return f" (the key in {variable} is refused)" if self._key() else f" ({variable} is not set)"
+
+    def _said(self, data: bytes) -> str:
+        """The beginning of an answer in one line, for an error. The key goes before anything is cut off, for
+        a piece of it would not be known as such."""
+        text = " ".join(self.without_key(data[:_LOOKED_AT].decode("utf-8", "replace")).split())
+        return text[:_SHOWN] + ("…" if len(text) > _SHOWN else "") or "nothing"
 
     def without_key(self, text: str) -> str:
         """A text without the key, which an endpoint may repeat in what it answers."""
@@ -189,9 +211,3 @@ def _read(response: httpx.Response, end: float, largest: int) -> bytes:
         if time.monotonic() > end:
             raise _TooSlow
     return b"".join(pieces)
-
-
-def _said(data: bytes) -> str:
-    """The beginning of an answer in one line, for an error."""
-    text = " ".join(data[: 4 * _SHOWN].decode("utf-8", "replace").split())
-    return text[:_SHOWN] + ("…" if len(text) > _SHOWN else "") or "nothing"

@@ -6,6 +6,7 @@ import base64
 import binascii
 import re
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ NOTHING = "-"
 """What is sent of a text in which there is nothing: servers refuse empty ones."""
 
 _BYTES_OF_A_VECTOR = 120_000  # of 4,096 numbers as JSON, each with its 17 digits and more
+_SHOWN, _LOOKED_AT = 300, 100_000  # characters of an answer in an error
 _REFUSED = frozenset({400, 422})
 _TOO_LARGE = 413
 _ABOUT_SIZE = re.compile(r"token|context.?length|too (?:large|long|many)|maximum", re.IGNORECASE)
@@ -68,9 +70,10 @@ class Embeddings:
         import numpy as np
 
         prefix = self._options.query_prefix if query else self._options.passage_prefix
-        within = self._options.query_timeout if query else None
+        end = time.monotonic() + self._options.query_timeout if query else None
         sound = [prefix + _sound(text[: self.longest]) for text in texts]
-        vectors = [vector for part in self._requests(sound) for vector in self._asked(part, within)]
+        client = self._open()  # one for all requests: when it is closed, no further one is sent
+        vectors = [vector for part in self._requests(sound) for vector in self._asked(client, part, end)]
         return (
             np.array(vectors, dtype=np.float32)
             if vectors
@@ -78,7 +81,7 @@ class Embeddings:
         )
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections. What other threads ask for just now ends in an error."""
         with self._lock:
             client, self._client = self._client, None
         if client is not None:
@@ -99,22 +102,22 @@ class Embeddings:
         if part:
             yield part
 
-    def _asked(self, texts: Sequence[str], within: float | None) -> list[NDArray[float32]]:
+    def _asked(self, client: Client, texts: Sequence[str], end: float | None) -> list[NDArray[float32]]:
         """The vectors of one request, or of two halves where the endpoint finds it too large."""
         try:
-            return self._post(texts, within)
+            return self._post(client, texts, end)
         except EndpointError as error:
             if error.status != _TOO_LARGE and error.status not in _REFUSED:
                 raise
             too_large = error.status == _TOO_LARGE or bool(_ABOUT_SIZE.search(str(error)))
-            if error.status in _REFUSED and not self._answered and self._probe(within):
-                return self._asked(texts, within)  # it was the form of the answer that was refused
+            if error.status in _REFUSED and not self._answered and self._probe(client, end):
+                return self._asked(client, texts, end)  # it was the form of the answer that was refused
             if not too_large or len(texts) == 1:
                 raise Invalid(str(error)) from None
         middle = len(texts) // 2
-        return self._asked(texts[:middle], within) + self._asked(texts[middle:], within)
+        return [*self._asked(client, texts[:middle], end), *self._asked(client, texts[middle:], end)]
 
-    def _probe(self, within: float | None) -> bool:
+    def _probe(self, client: Client, end: float | None) -> bool:
         """Find out whether a refusal is about the texts; True when another form of answer is to be asked for.
 
         A model that there is not, or parameters that it does not take, are refused like a bad text. So
@@ -122,20 +125,20 @@ class Embeddings:
         when that is refused as well.
         """
         try:
-            self._post([PROBE], within)
+            self._post(client, [PROBE], end)
         except EndpointError as error:
             if error.status not in _REFUSED or self._format == "float":
                 raise
             self._format = "float"
             try:
-                self._post([PROBE], within)
+                self._post(client, [PROBE], end)
             except EndpointError:
                 self._format = "base64"
                 raise error from None
             return True
         return False
 
-    def _post(self, texts: Sequence[str], within: float | None) -> list[NDArray[float32]]:
+    def _post(self, client: Client, texts: Sequence[str], end: float | None) -> list[NDArray[float32]]:
         options = self._options
         body: dict[str, Any] = {
             "model": options.embedding_model,
@@ -144,12 +147,12 @@ class Embeddings:
         }
         if options.dimensions is not None:
             body["dimensions"] = options.dimensions
-        client = self._open()
-        answer = client.post(PATH, body, within=within)
+        answer = client.post(PATH, body, within=None if end is None else end - time.monotonic())
         try:
             vectors = vectors_of(answer, len(texts))
         except ValueError as error:
-            raise EndpointError(f"{options.url}: {client.without_key(str(error))}") from None
+            told = client.without_key(str(error))  # before it is cut: a piece of a key would not be known
+            raise EndpointError(f"{options.url}: {told[:_SHOWN]}") from None
         self._check_dimension(len(vectors[0]))
         self._answered = True
         return vectors
@@ -202,7 +205,7 @@ def vectors_of(answer: Any, count: int) -> list[NDArray[float32]]:
 
     data = answer.get("data") if isinstance(answer, Mapping) else None
     if not isinstance(data, list) or not all(isinstance(one, Mapping) for one in data):
-        raise ValueError(f"an answer without data: {str(answer)[:200]}")
+        raise ValueError(f"an answer without data: {_shown(answer)}")
     if len(data) != count:
         raise ValueError(f"{len(data)} vectors for {count} texts")
     places = [one.get("index") for one in data]
@@ -229,10 +232,14 @@ def _vector(value: Any) -> NDArray[float32]:
             with np.errstate(over="ignore"):  # infinite, and found to be so
                 vector = np.array(value, dtype=np.float32)
     except (ValueError, TypeError, OverflowError, binascii.Error):
-        raise ValueError(f"no vector: {str(value)[:100]}") from None
+        raise ValueError(f"no vector: {_shown(value)}") from None
     if vector.ndim != 1 or not len(vector):
-        raise ValueError(f"no vector: {str(value)[:100]}")
+        raise ValueError(f"no vector: {_shown(value)}")
     return vector
+
+
+def _shown(value: Any) -> str:
+    return str(value)[:_LOOKED_AT]
 
 
 def _sound(text: str) -> str:

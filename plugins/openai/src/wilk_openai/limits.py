@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?")
+_LONGEST = 3600.0  # seconds after which it is tried again, whatever an answer said
 _A_DATE = 1_000_000_000  # a number of seconds this large is a time since 1970
 
 
@@ -59,7 +60,7 @@ class Allowance:
         ]
         waits = [duration(headers.get(f"x-ratelimit-reset{what}", "")) or 0.0 for what in used_up]
         with self._lock:
-            self._not_before = max(self._not_before, self._now() + max(waits, default=0.0))
+            self._not_before = max(self._not_before, self._now() + min(_LONGEST, max(waits, default=0.0)))
 
     def wait(self) -> float:
         """Seconds until the next request may be sent."""

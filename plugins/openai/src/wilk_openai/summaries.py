@@ -96,8 +96,9 @@ def _checked(answer: Any, client: Client) -> str:
     except (KeyError, IndexError, TypeError, AttributeError):
         shown = client.without_key(json.dumps(answer, ensure_ascii=False))[:200]
         raise EndpointError(f"an answer without choices[0].message.content: {shown}") from None
+    shown = client.without_key(repr(reason))[:100]
     if not isinstance(text, str) or not text.strip():
-        raise EndpointError(f"an answer without text (finish_reason {reason!r})")
+        raise EndpointError(f"an answer without text (finish_reason {shown})")
     if reason not in (None, "stop"):
-        raise EndpointError(f"an answer that does not end by itself (finish_reason {reason!r})")
+        raise EndpointError(f"an answer that does not end by itself (finish_reason {shown})")
     return str(text.strip())
