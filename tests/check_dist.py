@@ -20,6 +20,7 @@ def main(folder: Path) -> int:
         "wilk_hnsw",
         "wilk_openai",
         "wilk_local",
+        "wilk_postgres",
     ):
         names = wheels.get(name, [])
         if f"{name}/py.typed" not in names:

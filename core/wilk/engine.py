@@ -1,8 +1,8 @@
-"""A store's database and its one transaction seam: begin, commit, roll back, and what follows.
+"""A store's database: the statements that run on it, inside and outside of the one transaction seam.
 
-Nothing else in wilk begins or ends a transaction. Services run Peewee queries through
-:meth:`Engine.select` and :meth:`Engine.run`, and the ones that run often as compiled statements
-through :meth:`Engine.fetch` and :meth:`Engine.execute`.
+Nothing but its seam (transactions.py) begins or ends a transaction. Services run Peewee queries
+through :meth:`Engine.select` and :meth:`Engine.run`, and the ones that run often as compiled
+statements through :meth:`Engine.fetch` and :meth:`Engine.execute`.
 """
 
 from __future__ import annotations
@@ -13,21 +13,19 @@ import re
 import threading
 import weakref
 from collections.abc import Callable, Generator, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from types import TracebackType
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from wilk.clock import Clock
 from wilk.connections import connections
 from wilk.contracts import Opened
 from wilk.errors import BackendError, Busy, Closed, Conflict, Invalid, ReadOnly
-from wilk.models.binding import bound
 from wilk.models.statements import Statement, compiled
+from wilk.transactions import Guard, PinningGuard, Place, Reading, Snapshot, Transaction, from_driver, kinds
 
 if TYPE_CHECKING:
     from peewee import Database
 
-logger = logging.getLogger("wilk.engine")
 statements_logger = logging.getLogger("wilk.statements")
 
 Rows = list[tuple[Any, ...]]
@@ -35,21 +33,7 @@ Rows = list[tuple[Any, ...]]
 
 _ROWS_PER_INSERT = 100
 
-# What a driver raises about a value before the engine sees it is no error of the database's.
-_VALUE_ERRORS = (UnicodeEncodeError, OverflowError)
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
-
-
-class _Local(threading.local):
-    """One thread's place in the seam: how deep it is, and what waits for its commit."""
-
-    depth = 0
-    reading = False
-    undone = False
-    token: Any = None
-
-    def __init__(self) -> None:
-        self.after: list[Callable[[], object]] = []
 
 
 class Engine:
@@ -66,11 +50,14 @@ class Engine:
         self.shared = opened.shared
         self._snapshot = opened.snapshot
         self._connections = connections(opened)
-        self._local = _Local()
+        self._local = Place()
         self._writer = threading.BoundedSemaphore(opened.writers)
         # With one connection for all threads, whoever is in a transaction has it to itself.
         self._turn: AbstractContextManager[Any] = threading.RLock() if opened.shared else nullcontext()
-        self._guard = _Guard(self)
+        self._guard = PinningGuard(self) if opened.pool is not None else Guard(self)
+        self._beside = opened.beside
+        self._committing = opened.committing
+        self._translate = opened.translate
         self._prepared = opened.statements
         self._statements: dict[str, Statement] = {}
         self._verbose = verbose
@@ -84,15 +71,19 @@ class Engine:
 
     # -- transactions ---------------------------------------------------------------------
 
-    def transaction(self) -> Transaction:
+    def transaction(self, *, beside: bool = False) -> Transaction:
         """Begin a writing transaction, or a savepoint inside one; commit on leaving the block.
+
+        Writers take turns, so that what a block has read is still so when it writes. ``beside``: where
+        the engine can, let it run beside others that are; for blocks that lock what they depend on by
+        an UPDATE before they read it.
 
         An exception rolls back what the block did, and nothing outside of it. Raises Busy when
         other writers hold the store for longer than the time limit, and ReadOnly. An error of what
         runs after the commit, such as writing a definition file, is raised when all of it has run;
         the rows are committed then.
         """
-        return Transaction(self)
+        return Transaction(self, beside)
 
     @property
     def in_transaction(self) -> bool:
@@ -151,8 +142,10 @@ class Engine:
 
         Within :meth:`snapshot` or a transaction; close it before their end.
         """
+        sql = self.statement(name, build).sql
         with self._guard:
-            cursor = self._cursor(self.statement(name, build).sql, parameters)
+            self._check_open()
+            cursor = self._connections.streaming(sql, parameters)
         try:
             while True:
                 with self._guard:
@@ -214,7 +207,7 @@ class Engine:
 
     def reading(self) -> AbstractContextManager[None]:
         """Bind the models to this store for a block that only reads."""
-        return _Reading(self)
+        return Reading(self)
 
     def snapshot(self) -> AbstractContextManager[None]:
         """Let all reads of a block see one state of the store. Within a transaction they do anyway.
@@ -222,7 +215,7 @@ class Engine:
         The block must not write.
         """
         local = self._local
-        return nullcontext() if local.depth or local.reading else _Snapshot(self)
+        return nullcontext() if local.depth or local.reading else Snapshot(self)
 
     def _cursor(self, sql: str, parameters: Sequence[Any]) -> Any:
         if self._closed:
@@ -254,6 +247,17 @@ class Engine:
         with self._guard:
             self._connections.ensure()
 
+    @contextmanager
+    def pinned(self) -> Generator[None, None, None]:
+        """Let the calling thread keep one connection for a block, such as a migration."""
+        self._check_open()
+        with self._translating():
+            self._connections.pin(reading=False)
+        try:
+            yield
+        finally:
+            self._connections.unpin()
+
     def turn(self) -> AbstractContextManager[Any]:
         """The right to the connection, where all threads share one; taken before locks under which the
         store is read, by whoever takes such."""
@@ -270,13 +274,15 @@ class Engine:
         lowered = text.lower()
         if self._closed:
             return Closed("the store has been closed; open it again with wilk.open_store")
+        if self._translate is not None and (own := self._translate(error)) is not None:
+            return own
         if isinstance(error, UnicodeEncodeError):
             return Invalid(
                 f"{error.object!r}: text with a lone surrogate can only be kept in text, parts and metadata"
             )
         if isinstance(error, OverflowError):
             return Invalid("a number is out of range: whole numbers of 64 bits are wanted")
-        if "IntegrityError" in _kinds(error):
+        if "IntegrityError" in kinds(error):
             return Conflict(f"the database refused the change: {text}")
         if re.search(r"\b(?:locked|busy)\b", lowered):
             return Busy(f"another process held the store for over {self.timeout:g} s; try again")
@@ -285,6 +291,16 @@ class Engine:
                 f"the store cannot be written: {text}; open it without readonly, or check its mode"
             )
         return BackendError(f"{type(error).__name__}: {text}")
+
+    @contextmanager
+    def _translating(self) -> Generator[None, None, None]:
+        """Around what may raise the driver's errors outside of the guard."""
+        try:
+            yield
+        except Exception as error:
+            if from_driver(error):
+                raise self.translated(error) from error
+            raise
 
     def _check_open(self) -> None:
         if self._closed:
@@ -305,180 +321,11 @@ class Engine:
     def _after_fork(self) -> None:
         """Leave the parent's connections alone in a forked child; it opens its own."""
         self._connections.abandon()
-        self._local = _Local()
+        self._local = Place()
         self._writer = threading.BoundedSemaphore(self.writers)
         self.clock.forked()
         if self.shared:
             self._turn = threading.RLock()
-
-
-class _Guard:
-    """Around every call of the driver: one thread at a time if the connection is shared, and errors
-    that are wilk's. It keeps nothing, so one serves all calls, nested ones too."""
-
-    __slots__ = ("_engine",)
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    def __enter__(self) -> None:
-        self._engine._turn.__enter__()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._engine._turn.__exit__(None, None, None)
-        if isinstance(error, Exception) and _from_driver(error):
-            raise self._engine.translated(error) from error
-
-
-class Transaction:
-    """One use of the seam: the outermost begins and commits, inner ones are savepoints."""
-
-    __slots__ = ("_engine", "_inner", "_mark")
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._inner: Any = None
-        self._mark = 0
-
-    def __enter__(self) -> None:
-        engine = self._engine
-        local = engine._local
-        if local.depth:
-            if local.undone:
-                raise BackendError(
-                    "the database has undone the whole transaction; leave its block, then try again"
-                )
-            self._mark = len(local.after)
-            self._begin()
-        else:
-            if engine.readonly:
-                raise ReadOnly("the store was opened with readonly; open it without to write")
-            if not engine._writer.acquire(timeout=engine.timeout):
-                raise Busy(
-                    f"another writer in this process held the store for over {engine.timeout:g} s; "
-                    "is a transaction left open, or waiting for this one?"
-                )
-            engine._turn.__enter__()
-            try:
-                engine.connect()
-                self._begin()
-            except BaseException:
-                engine._turn.__exit__(None, None, None)
-                engine._writer.release()
-                raise
-            local.token = bound.set(engine.database)
-        local.depth += 1
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        engine = self._engine
-        local = engine._local
-        local.depth -= 1
-        committed = False
-        try:
-            self._inner.__exit__(kind, error, trace)
-            committed = error is None
-        except Exception as failure:
-            if not engine._closed and not _from_driver(failure):
-                raise
-            if error is None:
-                raise engine.translated(failure) from failure
-            # The engine rolled back by itself (a full disk does that); the first error tells why.
-            # Without its transaction, what follows in an outer block would be kept piece by piece.
-            local.undone = local.depth > 0
-        finally:
-            if not committed:
-                del local.after[self._mark :]
-            if local.depth == 0:
-                local.undone = False
-                bound.reset(local.token)
-                engine._turn.__exit__(None, None, None)
-                engine._writer.release()
-        if committed and local.depth == 0 and local.after:
-            actions, local.after = local.after, []
-            _run_all(actions)
-
-    def _begin(self) -> None:
-        database = self._engine.database
-        self._inner = database.atomic()
-        with self._engine._guard:
-            self._inner.__enter__()
-
-
-class _Snapshot:
-    """A transaction that only reads; with one shared connection it keeps others off it."""
-
-    __slots__ = ("_engine",)
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    def __enter__(self) -> None:
-        self._engine._turn.__enter__()
-        try:
-            self._engine.execute(self._engine._snapshot)
-        except BaseException:
-            self._engine._turn.__exit__(None, None, None)
-            raise
-        self._engine._local.reading = True
-
-    def __exit__(self, *failure: object) -> None:
-        self._engine._local.reading = False
-        try:
-            self._engine.execute("ROLLBACK")
-        finally:
-            self._engine._turn.__exit__(None, None, None)
-
-
-class _Reading:
-    """Binds the models for a block; with one shared connection, also keeps others off it."""
-
-    __slots__ = ("_engine", "_token")
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._token: Any = None
-
-    def __enter__(self) -> None:
-        self._engine._turn.__enter__()
-        try:
-            self._engine.connect()
-            self._token = bound.set(self._engine.database)
-        except BaseException:
-            self._engine._turn.__exit__(None, None, None)
-            raise
-
-    def __exit__(self, *failure: object) -> None:
-        bound.reset(self._token)
-        self._engine._turn.__exit__(None, None, None)
-
-
-def _run_all(actions: Sequence[Callable[[], object]]) -> None:
-    """Run every action, and raise the first error at the end: the commit that they wait for stands,
-    and what one of them could not do is no reason for the others not to happen."""
-    failures = []
-    for action in actions:
-        try:
-            action()
-        except Exception as error:
-            failures.append(error)
-    for other in failures[1:]:
-        logger.error("after a commit: %s", other, exc_info=other)
-    if failures:
-        raise failures[0]
-
-
-def _kinds(error: Exception) -> set[str]:
-    """The names of an error's classes: DB-API drivers and Peewee have the same ones."""
-    return {kind.__name__ for kind in type(error).__mro__}
-
-
-def _from_driver(error: Exception) -> bool:
-    """Whether an error is the database's, by the names that DB-API gives (PEP 249)."""
-    return isinstance(error, _VALUE_ERRORS) or bool(_kinds(error) & {"DatabaseError", "InterfaceError"})
 
 
 def _forking() -> None:

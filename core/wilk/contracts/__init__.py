@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from wilk.contracts.archives import Archive as Archive
     from wilk.contracts.archives import ArchiveStorage as ArchiveStorage
     from wilk.contracts.backends import Backend as Backend
+    from wilk.contracts.backends import Bus as Bus
     from wilk.contracts.backends import FullText as FullText
     from wilk.contracts.backends import Opened as Opened
+    from wilk.contracts.backends import Pool as Pool
     from wilk.contracts.caches import CachePolicy as CachePolicy
     from wilk.contracts.caches import CacheStorage as CacheStorage
     from wilk.contracts.caches import CacheTier as CacheTier
@@ -41,7 +43,7 @@ API_VERSION = (1, 0)
 
 _FAMILIES = {
     "archives": ("ArchiveStorage", "Archive"),
-    "backends": ("FullText", "Opened", "Backend"),
+    "backends": ("Bus", "FullText", "Pool", "Opened", "Backend"),
     "caches": ("CachePolicy", "CacheStorage", "CacheTier"),
     "definitions": ("DefinitionKind", "Problem", "SchemaNode"),
     "embedders": ("Embedding", "Embedder"),

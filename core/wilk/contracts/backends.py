@@ -12,8 +12,13 @@ if TYPE_CHECKING:
 
     from peewee import Database
 
+    from wilk.errors import WilkError
     from wilk.models.statements import Statement
     from wilk.settings import Settings
+
+
+Execute = Callable[..., list[tuple[Any, ...]]]
+"""``execute(sql, parameters=())``: runs SQL in the transaction at hand, and returns its rows."""
 
 
 class FullText(Protocol):
@@ -33,14 +38,52 @@ class FullText(Protocol):
         """
 
 
+class Pool(Protocol):
+    """Connections of a server, lent for a transaction or a statement at a time."""
+
+    def take(self, *, reading: bool) -> Any:
+        """Lend a DB-API connection to the calling thread.
+
+        With ``reading`` only one statement or one snapshot runs on it, so that a replica will do that has
+        what this process wrote. Raises what the driver raises when there is none to be had.
+        """
+
+    def give(self, connection: Any) -> None:
+        """Take a connection back, whatever state it is in."""
+
+    def close(self) -> None:
+        """Close all connections."""
+
+    def abandon(self) -> None:
+        """In a forked child: forget the connections, which are the parent's, and open others when asked."""
+
+
+class Bus(Protocol):
+    """Carries short messages between the stores that share a database or a server, on all machines.
+
+    Messages are told on a thread of the bus, also those of this very process. They may be lost while a
+    server is away: listeners are then told the topic ``lost``, with an empty text, once it is back.
+    """
+
+    def publish(self, topic: str, text: str) -> None:
+        """Send a message as soon as that can be, without waiting and without raising."""
+
+    def subscribe(self, listener: Callable[[str, str], None]) -> None:
+        """Tell ``listener(topic, text)`` of every message from now on."""
+
+    def close(self) -> None:
+        """Send what waits, at most for a second, and end."""
+
+
 @dataclass(frozen=True, eq=False)
 class Opened:
     """An open backend, and how a store must behave on it.
 
-    Either ``database``, a Peewee database that opens its own connections, or ``connect`` and
-    ``attach``: ``connect()`` opens a DB-API connection for the calling thread, ``attach(connection)``
+    One of three ways to connections. ``database``: a Peewee database that opens its own. ``connect``
+    and ``attach``: ``connect()`` opens a DB-API connection for the calling thread, ``attach(connection)``
     makes a Peewee database over the connections that ``connection()`` gives, and neither opens nor
-    closes any. With the second way Peewee is imported only by verbs that build queries. Errors are
+    closes any. ``pool`` and ``attach``: a thread has a connection of the pool while it is in a transaction
+    or a statement. With the last two Peewee is imported only by verbs that build queries. Errors are
     known by the names that DB-API gives them (PEP 249).
 
     ``timeout`` and ``readonly``: what the URL said, where it goes before the settings.
@@ -53,6 +96,14 @@ class Opened:
     ``backup``: copies the database before its schema changes and returns what was written, or
     None where the engine has its own way. ``snapshot``: the SQL that begins a transaction in which
     all reads see one state.
+    ``beside``: what Peewee's ``begin`` is given by a transaction that may run beside others of its kind,
+    such as those that append to different sessions; without it every transaction runs alone.
+    ``committing``: called with a way to execute SQL inside of the outermost transaction when it is about
+    to commit; what it raises undoes the transaction. What it returns is called after that, with whether
+    the commit succeeded. ``stream``: opens a cursor that reads rows as they are asked for, where the
+    driver's own cursors read all at once; it is used within a snapshot or a transaction.
+    ``translate``: turns an error of the driver into one of wilk's; None leaves it to the store.
+    ``bus``: opens the engine's own way to tell other stores of changes.
     """
 
     database: Database | None = None
@@ -68,6 +119,12 @@ class Opened:
     backup: Callable[[str], Path | None] | None = None
     snapshot: str = "BEGIN"
     folder: Path | None = None
+    pool: Pool | None = None
+    beside: tuple[Any, ...] | None = None
+    committing: Callable[[Execute], Callable[[bool], None] | None] | None = None
+    stream: Callable[[Any], Any] | None = None
+    translate: Callable[[Exception], WilkError | None] | None = None
+    bus: Callable[[], Bus] | None = None
 
 
 @dataclass(frozen=True, eq=False)

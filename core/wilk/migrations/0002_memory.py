@@ -465,6 +465,7 @@ def up(migrator: SchemaMigrator, db: Database) -> None:
         db.create_tables(TABLES)
     for name, field in COLUMNS.items():
         migrator.migrate(migrator.add_column("archive", name, field))
-    db.execute_sql('ALTER TABLE "sessions" ADD COLUMN "token_count" INTEGER NOT NULL DEFAULT 0')
+    number = IntegerField().ddl_datatype(db.get_sql_context()).sql
+    db.execute_sql(f'ALTER TABLE "sessions" ADD COLUMN "token_count" {number} NOT NULL DEFAULT 0')
     for statement in (*INDEXES, *ROWS):
         db.execute_sql(statement)

@@ -43,14 +43,14 @@ def migrate(engine: Engine, opened: Opened, model_sets: Iterable[ModelSet]) -> l
             if opened.backup is not None and not backed_up and applied[TABLE]:
                 opened.backup(f"before-{_pending(folder, before, owner)[-1]}")
                 backed_up = True
-            done += _run(engine, opened, folder, table)
+            with engine.pinned():
+                done += _run(engine, opened, folder, table)
     return done
 
 
 def _run(engine: Engine, opened: Opened, folder: Path, table: str) -> list[str]:
     from playhouse.migrations import Runner  # slow to import, and rarely needed
 
-    engine.connect()
     names: list[str] = []
     try:
         runner = Runner(engine.database, str(folder), table_name=table)
@@ -86,7 +86,8 @@ def _applied(engine: Engine, table: str) -> set[str] | None:
         rows = engine.execute(query)
     except BackendError as error:
         try:
-            present = engine.database.table_exists(table)
+            with engine.pinned():
+                present = engine.database.table_exists(table)
         except Exception as unreadable:
             raise SchemaError(f"this is no database that wilk can read: {error}") from unreadable
         if not present:
@@ -107,7 +108,8 @@ def _pending(folder: Path, applied: set[str] | None, owner: str) -> list[str]:
 
 
 def _refuse_foreign(engine: Engine) -> None:
-    tables = engine.database.get_tables()
+    with engine.pinned():
+        tables = engine.database.get_tables()
     if any(table for table in tables if table != TABLE):
         raise SchemaError(
             f"the database holds tables that are not wilk's ({', '.join(tables[:5])}); name a file of its own"

@@ -91,7 +91,7 @@ class Messages:
             id, metadata, created_at, self._events.watch_scores,
         )  # fmt: skip
         engine = self._engine
-        with engine.transaction():
+        with engine.transaction(beside=key is None and not self._events.watch_saves):
             if key is not None and (earlier := self._earlier(session_id, [row])):
                 return earlier[key]
             if id is not None:
@@ -121,7 +121,8 @@ class Messages:
             self._row_of(session_id, number, message, scored) for number, message in enumerate(messages, 1)
         ]
         given = {row[0] for row, message in zip(rows, messages, strict=True) if message.get("id") is not None}
-        with engine.transaction():
+        keyed = any(row[12] is not None for row in rows)
+        with engine.transaction(beside=not keyed and not self._events.watch_saves):
             earlier = self._earlier(session_id, rows)
             new = _without_repeats(rows, earlier)
             if not new:

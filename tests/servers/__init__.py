@@ -1,0 +1,1 @@
+"""Real servers for tests: started out of wheels in temporary folders, never as root."""
