@@ -27,7 +27,11 @@ def main(folder: Path) -> int:
             faults.append(f"{name}: the wheel has no py.typed")
         if any("tests/" in entry or entry.endswith(".pyc") for entry in names):
             faults.append(f"{name}: the wheel carries tests or bytecode")
-    for needed in ("wilk/migrations/0001_initial.py", "wilk/cli/__init__.py"):
+    for needed in (
+        "wilk/migrations/0001_initial.py",
+        "wilk/cli/__init__.py",
+        "wilk/cli/skeletons/backend/opening.py.txt",
+    ):
         if needed not in wheels.get("wilk", []):
             faults.append(f"wilk: the wheel lacks {needed}")
     for path in folder.glob("wilk-*.tar.gz"):

@@ -60,6 +60,7 @@ NOUNS = {
     "cache": Noun("cache", "what can be computed again, and how often it was not"),
     "retention": Noun("retention", "how long and how much is kept"),
     "plugins": Noun("plugins", "what is installed, and how it fares"),
+    "plugin": Noun("plugin", "begin a plugin of your own, and see what it is worth"),
     "config": Noun("config", "settings, and where they come from"),
     "completion": Noun("completion", "completion of commands by the shell"),
     "help": Noun("help", "help on a noun or a verb"),
