@@ -250,13 +250,22 @@ class Engine:
     @contextmanager
     def pinned(self) -> Generator[None, None, None]:
         """Let the calling thread keep one connection for a block, such as a migration."""
-        self._check_open()
-        with self._translating():
-            self._connections.pin(reading=False)
+        self.pin(reading=False)
         try:
             yield
         finally:
             self._connections.unpin()
+
+    def pin(self, *, reading: bool) -> None:
+        """Give the calling thread a connection of its own until ``_connections.unpin()``."""
+        if self._closed:
+            self._check_open()
+        try:
+            self._connections.pin(reading=reading)
+        except Exception as error:
+            if from_driver(error):
+                raise self.translated(error) from error
+            raise
 
     def turn(self) -> AbstractContextManager[Any]:
         """The right to the connection, where all threads share one; taken before locks under which the
@@ -291,16 +300,6 @@ class Engine:
                 f"the store cannot be written: {text}; open it without readonly, or check its mode"
             )
         return BackendError(f"{type(error).__name__}: {text}")
-
-    @contextmanager
-    def _translating(self) -> Generator[None, None, None]:
-        """Around what may raise the driver's errors outside of the guard."""
-        try:
-            yield
-        except Exception as error:
-            if from_driver(error):
-                raise self.translated(error) from error
-            raise
 
     def _check_open(self) -> None:
         if self._closed:

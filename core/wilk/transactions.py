@@ -59,9 +59,7 @@ class PinningGuard(Guard):
 
     def __enter__(self) -> None:
         engine = self._engine
-        engine._check_open()
-        with engine._translating():
-            engine._connections.pin(reading=not engine._local.depth)
+        engine.pin(reading=not engine._local.depth)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -103,8 +101,7 @@ class Transaction:
                 )
             engine._turn.__enter__()
             try:
-                with engine._translating():
-                    engine._connections.pin(reading=False)
+                engine.pin(reading=False)
                 try:
                     self._begin()
                 except BaseException:
@@ -194,9 +191,7 @@ class Snapshot:
         engine = self._engine
         engine._turn.__enter__()
         try:
-            with engine._translating():
-                engine._check_open()
-                engine._connections.pin(reading=True)
+            engine.pin(reading=True)
             try:
                 engine.execute(engine._snapshot)
             except BaseException:
@@ -229,9 +224,7 @@ class Reading:
         engine = self._engine
         engine._turn.__enter__()
         try:
-            with engine._translating():
-                engine._check_open()
-                engine._connections.pin(reading=True)
+            engine.pin(reading=True)
             try:
                 self._token = bound.set(engine.database)
             except BaseException:
