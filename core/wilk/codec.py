@@ -113,6 +113,40 @@ def parse(text: str | bytes) -> Any:
         raise Invalid(f"a number is too long to be read: {error}") from error
 
 
+def embedded(text: str) -> Any:
+    """The JSON value that a kept text is, tags and all, to be part of a file; :func:`lifted` gives the
+    text back.
+
+    A text that :func:`dumps` would write in another way is kept as it stands, under the tag ``json``.
+    """
+    try:
+        value = orjson.loads(text)
+        same = lifted(value) if _TAG in text or "\\u0000" in text else orjson.dumps(value).decode()
+    except (ValueError, TypeError, LookupError, Invalid):
+        same = None
+    return value if same == text else {_TAG: ["json", text]}
+
+
+def lifted(value: Any) -> str:
+    """The text that was :func:`embedded`; of what a person wrote, the text that :func:`dumps` gives.
+
+    Raises Invalid for a ``$wilk`` that is none of wilk's.
+    """
+    if isinstance(value, dict) and len(value) == 1 and isinstance(value.get(_TAG), list):
+        tag = value[_TAG]
+        if len(tag) == 2 and tag[0] == "json" and isinstance(tag[1], str):
+            return tag[1]
+    try:
+        return dumps(_untag(value))
+    except (ValueError, TypeError, LookupError) as error:
+        raise Invalid(f"an object with the key {_TAG!r} is not one that wilk wrote: {error}") from error
+
+
+def file_text(value: Any, *, indent: bool) -> bytes:
+    """Encode plain JSON, tags and all, as part of a file."""
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2 if indent else 0)
+
+
 def storable_text(text: str) -> tuple[str, str | None]:
     """Split text into what every engine can keep and search, and, if it differs, the original.
 

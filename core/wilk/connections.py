@@ -61,6 +61,9 @@ class Connections(ABC):
     def unpin(self) -> None:  # noqa: B027 (connections that belong to their threads need nothing)
         """End the innermost :meth:`pin`."""
 
+    def renew(self) -> None:  # noqa: B027 (pools try what they lend by themselves)
+        """After an error, outside of a transaction: let go of the thread's connection if it has been lost."""
+
     def streaming(self, sql: str, parameters: Any) -> Any:
         """Run SQL on a cursor that reads rows as they are asked for."""
         return self.cursor(sql, parameters)
@@ -160,6 +163,15 @@ class Direct(Connections):
             if self._database is not None:
                 self._database.dispose()
             self._local.held = None
+
+    def renew(self) -> None:
+        held = getattr(self._local, "held", None)
+        if held is None or self._shared:
+            return
+        try:
+            held.connection.cursor().close()
+        except Exception:  # whatever the driver says of a connection that is closed
+            self.release()
 
     def close(self) -> None:
         with self._lock:  # no thread may open one behind the back of this
@@ -291,9 +303,19 @@ class ThroughPeewee(Connections):
     def release(self) -> None:
         if not self._shared and not self._database.is_closed():
             connection = self._database.connection()
-            self._open.discard(connection)
+            with suppress(TypeError):  # one that allows no weak references is in _strong
+                self._open.discard(connection)
             self._strong = [other for other in self._strong if other is not connection]
             self._database.close()
+
+    def renew(self) -> None:
+        if self._shared or self._database.is_closed():
+            return
+        try:
+            self._database.connection().cursor().close()
+        except Exception:  # dito
+            with suppress(Exception):
+                self.release()
 
     def close(self) -> None:
         self.release()

@@ -31,8 +31,6 @@ statements_logger = logging.getLogger("wilk.statements")
 Rows = list[tuple[Any, ...]]
 """Rows as the engine holds them: JSON as text, times as microseconds."""
 
-_ROWS_PER_INSERT = 100
-
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 
 
@@ -43,6 +41,7 @@ class Engine:
         self, opened: Opened, clock: Clock, *, timeout: float, readonly: bool, verbose: bool = False
     ) -> None:
         self.full_text = opened.full_text
+        self.vector_index = opened.vector_index
         self.clock = clock
         self.timeout = timeout if opened.timeout is None else opened.timeout
         self.readonly = readonly if opened.readonly is None else opened.readonly
@@ -58,6 +57,7 @@ class Engine:
         self._beside = opened.beside
         self._committing = opened.committing
         self._translate = opened.translate
+        self._rows_per_insert = opened.rows_per_insert
         self._prepared = opened.statements
         self._statements: dict[str, Statement] = {}
         self._verbose = verbose
@@ -171,15 +171,19 @@ class Engine:
             self._connections.raw_cursor().executemany(sql, rows)
 
     def insert_many(self, insert: Statement, rows: Sequence[Sequence[Any]]) -> None:
-        """Run a compiled INSERT over many rows, a hundred to a statement.
+        """Run a compiled INSERT over many rows, as many to a statement as suits the engine.
 
-        A trigger that keeps a full-text index writes a segment of it per statement, so that this
-        costs SQLite half of what a statement per row does.
+        A trigger that keeps a full-text index writes a segment of it per statement, so that a hundred rows
+        to each cost SQLite half of what a statement per row does; drivers that send many statements in one
+        go are faster with one row to each.
         """
+        if self._rows_per_insert == 1:
+            self.execute_many(insert.sql, rows)
+            return
         head, values, tail = insert.sql.rpartition("VALUES ")
         places, closing, returning = tail.partition(")")  # some engines are asked for the new keys
-        for start in range(0, len(rows), _ROWS_PER_INSERT):
-            some = rows[start : start + _ROWS_PER_INSERT]
+        for start in range(0, len(rows), self._rows_per_insert):
+            some = rows[start : start + self._rows_per_insert]
             groups = ", ".join([places + closing] * len(some))
             self.execute(head + values + groups + returning, [value for row in some for value in row])
 

@@ -12,6 +12,7 @@
     │   ├── NotStorable      a value cannot be kept as JSON without loss
     │   └── OverBudget       what a context must hold does not fit into its budget
     ├── Rejected             a plugin's ``before_`` hook refused the change
+    ├── MoveFailed           rows could not be moved into another database as they are
     ├── Busy                 another writer held the store for longer than the time limit
     ├── ReadOnly             the store was opened for reading
     ├── Closed               the store has been closed
@@ -25,6 +26,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wilk.records.transfer import Difference
 
 
 class WilkError(Exception):
@@ -90,6 +95,17 @@ class Rejected(WilkError):
 
     Plugins raise it from ``before_save`` and the like with a text for the user.
     """
+
+
+class MoveFailed(WilkError):
+    """Rows could not be moved into another database as they are; nothing was switched over.
+
+    ``differences`` are the first ones: their kind, key, and why the target does not take them.
+    """
+
+    def __init__(self, text: str, differences: Sequence[Difference] = ()) -> None:
+        self.differences = tuple(differences)
+        super().__init__(text)
 
 
 class Busy(WilkError):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from wilk.buses import Joined
     from wilk.engine import Engine
     from wilk.host import Host
     from wilk.records.context import Context
@@ -23,6 +24,7 @@ class Events:
         self._host = host
         self._engine = engine
         self.store: Store  # set by the store itself, when it has its services
+        self.joined: Joined | None = None  # likewise, where there is a bus
 
     @property
     def following(self) -> Following:
@@ -90,7 +92,10 @@ class Events:
         return self._host.summarize(self.store, messages, longest)
 
     def synced(self, change: Change) -> None:
-        """Tell, after the commit, that a definition file was taken over."""
+        """Tell, after the commit, that a definition file was taken over: plugins, and other stores."""
+        if self.joined is not None:
+            joined = self.joined
+            self._engine.after_commit(lambda: joined.synced(change))
         if self._host.listens("definition_synced"):
             self._engine.after_commit(lambda: self._host.definition_synced(self.store, change))
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from wilk.contracts import (
         Archive,
         Backend,
+        BusKind,
         CacheTier,
         Command,
         DefinitionKind,
@@ -49,6 +50,7 @@ OFFERS = {
     "register_archives": Offer("Archive", "name", "archives"),
     "register_strategies": Offer("Strategy", "name", "strategies"),
     "register_caches": Offer("CacheTier", "name", "caches"),
+    "register_buses": Offer("BusKind", "scheme", "buses"),
     "register_vector_indexes": Offer("VectorIndex", "name", "vector_indexes"),
     "register_embedders": Offer("Embedder", "name", "embedders"),
     "register_tools": Offer("Tool", "name", "tools"),
@@ -100,6 +102,11 @@ def register_strategies() -> Iterable[Strategy]:  # type: ignore[empty-body]
 @hookspec
 def register_caches() -> Iterable[CacheTier]:  # type: ignore[empty-body]
     """Offer tiers in which caches outlive the process."""
+
+
+@hookspec
+def register_buses() -> Iterable[BusKind]:  # type: ignore[empty-body]
+    """Offer ways for stores to tell each other of changes, by URL scheme."""
 
 
 @hookspec

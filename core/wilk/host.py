@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from wilk.contracts import (
         Archive,
         Backend,
+        BusKind,
         CacheTier,
         Command,
         DefinitionKind,
@@ -202,6 +203,13 @@ class Host:
 
     def cache_tiers(self) -> tuple[CacheTier, ...]:
         return self._all("register_caches")
+
+    def bus_kind(self, scheme: str) -> BusKind:
+        found: BusKind = self._one("register_buses", scheme)
+        return found
+
+    def bus_kinds(self) -> tuple[BusKind, ...]:
+        return self._all("register_buses")
 
     def vector_index(self, name: str) -> VectorIndex:
         found: VectorIndex = self._one("register_vector_indexes", name)
@@ -401,7 +409,7 @@ class Host:
 
     def _missing(self, hook: str, name: str) -> str:
         what = OFFERS[hook].plural.replace("_", " ")
-        for plural, one in (("ies", "y"), ("xes", "x"), ("s", "")):
+        for plural, one in (("ies", "y"), ("xes", "x"), ("uses", "us"), ("s", "")):
             if what.endswith(plural):
                 what = what.removesuffix(plural) + one
                 break

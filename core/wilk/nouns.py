@@ -6,14 +6,17 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from wilk.caches.caches import Caches
-    from wilk.contracts import Tokenizer
+    from wilk.contracts import Figures, Tokenizer
     from wilk.definitions.catalog import Catalog
     from wilk.engine import Engine
     from wilk.events import Events
     from wilk.host import Host
+    from wilk.services.care.health import HealthCheck
+    from wilk.services.care.statistics import Measuring
     from wilk.services.connectome.cache_entries import CacheEntries
     from wilk.services.connectome.chunks import Chunks
     from wilk.services.connectome.documents import Documents
@@ -71,7 +74,9 @@ class Nouns:
     host: Host
     _engine: Engine
     _events: Events
+    _figures_of: Callable[[], Figures] | None
     _folder: Path | None
+    _closed: bool
     _worker: Worker
     _embedding_worker: Worker
     _refreshing_worker: Worker
@@ -321,9 +326,17 @@ class Nouns:
     @cached_property
     def _vector_indexes(self) -> Indexes:
         """The open indexes of vectors."""
+        from wilk.services.vectors.choosing import choose
         from wilk.services.vectors.indexes import Indexes
 
-        return Indexes(self._engine, self.settings, self.host.vector_index, self._folder, self._worker)
+        name, own, find = self.settings.vector_index, self._engine.vector_index, self.host.vector_index
+        return Indexes(
+            self._engine,
+            self.settings,
+            lambda dimension: choose(name, dimension, own, find),
+            self._folder,
+            self._worker,
+        )
 
     @cached_property
     def _neighbours(self) -> Neighbours:
@@ -381,7 +394,9 @@ class Nouns:
 
         folder = None if self._engine.readonly else self._folder
         clock, tier = self._engine.clock, self.host.cache_tier
-        return Caches(self.settings, tier, folder, clock, self._worker, self._refreshing_worker)
+        return Caches(
+            self.settings, tier, folder, clock, self._worker, self._refreshing_worker, self._events.joined
+        )
 
     @cached_property
     def _cache_entries(self) -> CacheEntries:
@@ -493,6 +508,40 @@ class Nouns:
         from wilk.services.keeping.outbox import Outbox
 
         return Outbox(self._engine, self.settings, self.host.archive, self._worker.submit)
+
+    @cached_property
+    def _figures(self) -> Figures | None:
+        """What the engine tells of itself."""
+        return None if self._figures_of is None else self._figures_of()
+
+    @cached_property
+    def _health(self) -> HealthCheck:
+        """What tells how the store fares."""
+        from wilk.services.care.health import HealthCheck
+
+        return HealthCheck(
+            self._engine,
+            self.settings,
+            self._figures,
+            folder=self._folder,
+            caches=lambda: self._caches,
+            indexing=lambda: self._indexing,
+            plugins=lambda: self.host.plugins(load=False),
+            closed=lambda: self._closed,
+        )
+
+    @cached_property
+    def _measuring(self) -> Measuring:
+        """What counts and measures."""
+        from wilk.services.care.statistics import Measuring
+
+        return Measuring(
+            self._engine,
+            self.settings,
+            self._figures,
+            folder=self._folder,
+            plugins=lambda: [(one.name, one.models()) for one in self.host.model_sets()],
+        )
 
     def _current_session(self) -> str | None:
         """The current session's id; None for a store without a home folder, which has none."""

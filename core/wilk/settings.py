@@ -1,4 +1,4 @@
-"""Settings: defaults, then ``config.yaml`` in the home folder, then ``WILK_*`` variables.
+"""Settings: defaults, then ``config.yaml`` in the home folder, ``WILK_STORAGE_*``, then ``WILK_*`` variables.
 
 Each setting is one :class:`Setting`; its name in ``config.yaml`` is its name here, its variable
 is ``WILK_`` and the name in capitals.
@@ -27,7 +27,7 @@ class Settings:
     """
 
     home: Path | None = None
-    url: str = ""
+    url: str = field(default="", repr=False)  # it may hold a password
     readonly: bool = False
     timeout: float = 30.0
     journal_mode: str = "wal"
@@ -47,10 +47,11 @@ class Settings:
     consolidation: str = "manual"
     consolidation_interval: float = 300.0
     embedder: str = "none"
-    vector_index: str = "exact"
+    vector_index: str = "auto"
     vector_memory: int = 256_000_000
     cache_tier: str = "disk"
     caches: Mapping[str, Any] = field(default_factory=dict)
+    bus: str = "auto"
     custom_tools: bool = False
     tool_output_bytes: int = 16_384
     registries: Mapping[str, Any] = field(default_factory=dict)
@@ -73,6 +74,8 @@ class Setting(NamedTuple):
 def load(*, home: str | Path | None = None, url: str | None = None, readonly: bool | None = None) -> Settings:
     """Gather the settings; arguments go before variables, variables before ``config.yaml``.
 
+    Of variables ``WILK_URL`` and the like go before ``WILK_STORAGE_*``, and these before Connectome's names.
+
     With neither ``home`` nor ``url`` the home folder is ``WILK_HOME`` or ``~/.wilk``. With a
     ``url`` alone there is no home folder, unless ``WILK_HOME`` names one.
     """
@@ -86,6 +89,12 @@ def load(*, home: str | Path | None = None, url: str | None = None, readonly: bo
     if folder is not None:
         values.update(_config(folder / CONFIG_FILE))
         origins.update(dict.fromkeys(values, CONFIG_FILE))
+    if any(name.startswith(("WILK_STORAGE_", "CONNECTOME_STORAGE_")) for name in environment):
+        from wilk import addressing  # rarely needed
+
+        found, placed = addressing.given(environment), bool(url or environment.get("WILK_URL"))
+        for name, (value, origin) in addressing.settings_of(found, folder, placed=placed).items():
+            values[name], origins[name] = value, origin
     for setting in SETTINGS:
         variable = f"WILK_{setting.name.upper()}"
         if setting.expected != "a mapping" and variable in environment:
@@ -224,6 +233,13 @@ def _policies(value: Any) -> Mapping[str, Any]:
     return taken
 
 
+def _bus(value: Any) -> str:
+    text = _text(value).strip()
+    if text not in ("auto", "none") and not all(text.partition("://")[::2]):
+        raise ValueError
+    return text
+
+
 def _size(value: Any) -> int:
     from wilk.amounts import size
     from wilk.errors import Invalid
@@ -295,12 +311,23 @@ SETTINGS = (
     Setting(
         "embedder", _text, "a name", "what turns texts into vectors: none, or the name of an installed one"
     ),
-    Setting("vector_index", _text, "a name", "what finds the nearest vectors: exact, or a plugin's"),
+    Setting(
+        "vector_index",
+        _text,
+        "a name",
+        "what finds the nearest vectors: auto (the backend's own, or else exact), exact, or a plugin's",
+    ),
     Setting(
         "vector_memory", _size, "a size such as 256MB", "vectors that a process keeps in memory, at most"
     ),
     Setting("cache_tier", _text, "a name", "where caches outlive the process: disk, or a plugin's"),
     Setting("caches", _policies, "a mapping", "policies of caches, by namespace"),
+    Setting(
+        "bus",
+        _bus,
+        "auto, none, or an address such as redis://host",
+        "how stores tell each other of changes; auto: the database's own way, where it has one",
+    ),
     Setting(
         "custom_tools",
         _flag,

@@ -47,9 +47,12 @@ class Guard:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._engine._turn.__exit__(None, None, None)
+        engine = self._engine
+        engine._turn.__exit__(None, None, None)
         if isinstance(error, Exception) and from_driver(error):
-            raise self._engine.translated(error) from error
+            if not engine._local.depth and not engine._local.reading:
+                engine._connections.renew()
+            raise engine.translated(error) from error
 
 
 class PinningGuard(Guard):
@@ -120,9 +123,11 @@ class Transaction:
         engine = self._engine
         local = engine._local
         settled = None
-        if engine._committing is not None and local.depth == 1 and error is None:
+        if local.depth == 1 and error is None:
             try:
-                settled = engine._committing(engine.execute)
+                engine._check_open()  # a pool's connection that is lent outlives the store
+                if engine._committing is not None:
+                    settled = engine._committing(engine.execute)
             except BaseException as failure:
                 kind, error, trace = type(failure), failure, failure.__traceback__
                 self._leave(kind, error, trace, None)
@@ -161,6 +166,8 @@ class Transaction:
             if local.depth == 0:
                 local.undone = False
                 bound.reset(local.token)
+                if not committed:
+                    engine._connections.renew()
                 engine._connections.unpin()
                 engine._turn.__exit__(None, None, None)
                 engine._writer.release()

@@ -300,8 +300,8 @@ class TestFailures:
         run(scenario())
 
     def test_an_unknown_option_is_named(self) -> None:
-        with pytest.raises(wilk.SettingsError, match=r"base_dir.*db_path"):
-            ConnectomeStorage({"base_dir": "x"})
+        with pytest.raises(wilk.SettingsError, match=r"redis_url; known: db_path.*base_dir"):
+            ConnectomeStorage({"redis_url": "x"})
 
     def test_two_places_are_one_too_many(self) -> None:
         with pytest.raises(wilk.SettingsError, match="db_path and url"):

@@ -98,6 +98,7 @@ def test_an_unknown_cache_is_an_error_and_is_not_made(wilk: Run, filled: None, v
     assert not (home / "cache" / "respones.db").exists()
 
 
+@pytest.mark.sqlite
 def test_stats_import_nothing_heavy(good: Run, filled: None) -> None:
     assert modules_after("cache", "stats") & {*HEAVY, "peewee"} == set()
 

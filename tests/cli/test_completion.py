@@ -61,7 +61,7 @@ def complete(tmp_path: Path) -> Callable[[str], set[str]]:
 
 
 def test_nouns_are_completed(complete: Callable[[str], set[str]]) -> None:
-    assert complete("wilk s") == {"search", "sessions", "state", "summaries", "sync"}
+    assert complete("wilk s") == {"search", "sessions", "state", "stats", "summaries", "sync"}
 
 
 def test_verbs_are_completed(complete: Callable[[str], set[str]]) -> None:

@@ -35,7 +35,7 @@ def test_the_demo_shows_row_revision_difference_and_error(good: Run, demo: Path)
 
 def test_what_the_demo_shows_is_in_the_store(good: Run, demo: Path) -> None:
     good("demo", "--home", str(demo))
-    with package.open_store(home=demo) as store:
+    with package.open_store(f"sqlite:///{demo}/wilk.db", home=demo) as store:
         agent = store.agents.get(AGENT)
         assert (agent.version, agent.model, agent.revision) == ("1.3.0", "gpt-4", 3)
         (session,) = store.sessions.list()
@@ -51,7 +51,7 @@ def test_what_the_demo_shows_is_in_the_store(good: Run, demo: Path) -> None:
 def test_the_demo_runs_again_in_its_own_folder(good: Run, demo: Path) -> None:
     good("demo", "--home", str(demo))
     assert "model.parameters.temperature: 0.1 → 0.3" in good("demo", "--home", str(demo)).out
-    with package.open_store(home=demo) as store:
+    with package.open_store(f"sqlite:///{demo}/wilk.db", home=demo) as store:
         assert store.agents.get(AGENT).revision == 6
         assert len(store.sessions.list()) == 2
 
@@ -80,9 +80,14 @@ def test_without_a_home_the_demo_makes_a_folder_here(tmp_path: Path) -> None:
     assert (tmp_path / "wilk-demo" / "agents" / AGENT / "agent.yaml").exists()
 
 
-def test_the_commands_to_try_next_work(good: Run, demo: Path) -> None:
+@pytest.mark.parametrize("set", [False, True])
+def test_the_commands_to_try_next_work(
+    good: Run, demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, set: bool
+) -> None:
     import shlex
 
+    if set:
+        monkeypatch.setenv("WILK_URL", f"sqlite:///{tmp_path}/mine.db")
     shown = good("demo", "--home", str(demo)).out
     commands = [shlex.split(line) for line in shown.splitlines() if line.startswith("   wilk ")]
     tried = [words[1:] for words in commands if words[1] not in ("watch", "init")]

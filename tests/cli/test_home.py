@@ -15,12 +15,13 @@ from .conftest import Result
 Run = Callable[..., Result]
 
 
-def test_init_makes_a_private_home_and_says_what(good: Run, home: Path) -> None:
+def test_init_makes_a_private_home_and_says_what(good: Run, home: Path, backend: str) -> None:
     told = good("init").out
     for name in ("agents", "prompts", "personas", "presets", "config.yaml"):
         assert (home / name).exists()
         assert str(home / name) in told
-    assert (home / "wilk.db").exists()
+    if backend == "sqlite":
+        assert (home / "wilk.db").exists()
     if sys.platform != "win32":
         assert home.stat().st_mode & 0o777 == 0o700
 
@@ -38,7 +39,7 @@ def test_init_as_json(good: Run, home: Path) -> None:
 
 def test_init_makes_the_home_that_is_named(good: Run, tmp_path: Path) -> None:
     good("init", "--home", str(tmp_path / "with blanks" / "deep"))
-    assert (tmp_path / "with blanks" / "deep" / "wilk.db").exists()
+    assert (tmp_path / "with blanks" / "deep" / "config.yaml").exists()
 
 
 def test_the_config_that_init_makes_holds_every_default(good: Run, home: Path) -> None:

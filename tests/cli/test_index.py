@@ -117,3 +117,13 @@ def test_a_person_sees_how_far_it_is(
     monkeypatch.setattr("wilk.cli.index.is_terminal", lambda stream: stream is sys.stderr)
     assert wilk("index", "rebuild").err == "\r3 of 3 records\n"
     assert wilk("index", "rebuild", "--quiet").err == ""
+
+
+def test_the_status_names_the_index_that_finds_the_nearest_vectors(good: Run, plugin: Bag) -> None:
+    assert of(good("index", "status", "--json"), "memory")["searched_by"] is None
+    good("memories", "add", "a wolf")
+    good("index", "update")
+    assert of(good("index", "status", "--json"), "memory")["searched_by"] == "exact"
+    header, *rows = good("index", "status").out.splitlines()
+    assert header.split()[-1] == "INDEX"
+    assert next(row for row in rows if row.startswith("memory")).split()[-1] == "exact"

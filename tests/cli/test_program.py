@@ -77,6 +77,7 @@ def test_a_noun_without_a_verb_names_its_verbs(wilk: Run) -> None:
     assert "list, show, new" in err
 
 
+@pytest.mark.sqlite  # where a folder is a store
 def test_common_options_stand_before_or_after_the_noun(good: Run, tmp_path: Path) -> None:
     home = str(tmp_path / "other")
     good("sessions", "new", "one", "--home", home)
@@ -85,8 +86,15 @@ def test_common_options_stand_before_or_after_the_noun(good: Run, tmp_path: Path
     assert good("sessions", "list", "--json").json == []
 
 
-def test_a_url_is_a_store_without_a_home(good: Run, tmp_path: Path) -> None:
+@pytest.mark.sqlite
+def test_a_url_may_have_blanks(good: Run, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'with blanks'}.db"
+    good("sessions", "new", "one", "--url", url)
+    assert len(good("--url", url, "sessions", "list", "--json").json) == 1
+
+
+def test_a_url_is_a_store_without_a_home(good: Run, elsewhere: str) -> None:
+    url = elsewhere
     good("sessions", "new", "one", "--url", url)
     assert len(good("--url", url, "sessions", "list", "--json").json) == 1
 
@@ -335,3 +343,23 @@ def test_verbose_logs_to_stderr(wilk: Run) -> None:
     assert code == 0
     assert out == "[]\n"
     assert "wilk: debug: " in err
+
+
+@pytest.mark.backends
+def test_every_noun_reads_a_store_that_is_named_by_its_url(good: Run, elsewhere: str) -> None:
+    """An empty store has an empty list of everything, or tells what there is to tell."""
+    good("sessions", "new", "talk", "--use", "--url", elsewhere)
+    lists = (
+        "agents", "prompts", "personas", "presets", "vectors", "sessions", "blocks", "facts", "tools",
+        "tool-calls", "documents", "memories", "state", "interactions", "patterns", "feedback", "preferences",
+        "world-models", "users", "groups", "archive",
+    )  # fmt: skip
+    for noun in lists:
+        told = good(noun, "list", "--url", elsewhere, "--json").json
+        assert bool(told) == (noun in ("sessions", "tools")), noun
+    for words in (
+        "search talk", "index status", "context stats", "messages list", "pins list", "summaries list",
+        "memory status", "consolidation statistics", "archive stats", "cache stats",
+        "registry installed", "health", "stats",
+    ):  # fmt: skip
+        assert good(*words.split(), "--url", elsewhere, "--json").out, words

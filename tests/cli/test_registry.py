@@ -207,6 +207,7 @@ def test_pack_makes_what_can_be_installed(good: Run, shelf: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("command", ["search", "installed", "sources"])
+@pytest.mark.sqlite
 def test_lists_import_nothing_heavy(good: Run, shelf: Path, command: str) -> None:
     good("registry", "search")
     heavy = {*HEAVY, "peewee", "urllib.request", "zipfile"} - {"yaml"}  # the settings name the sources

@@ -114,5 +114,6 @@ def test_a_readonly_store_is_searched(good: Run, session: str) -> None:
     assert "wolf" in good("search", "wolf", "--readonly").out
 
 
+@pytest.mark.sqlite
 def test_without_an_embedder_nothing_of_vectors_is_imported(good: Run, session: str) -> None:
     assert not modules_after("search", "wolf") & {"numpy", "asyncio", "wilk.services.vectors.nearest"}

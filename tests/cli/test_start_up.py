@@ -12,6 +12,8 @@ import pytest
 
 from .conftest import Result
 
+pytestmark = pytest.mark.sqlite
+
 HEAVY = {
     "asyncio",
     "cachetools",

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import wilk
-from wilk import engine
+from wilk import transactions
 
 _passed = 0
 _wanted = 0
@@ -29,9 +29,9 @@ def _boundary() -> None:
 
 def _watch() -> None:
     """Come by a boundary at every commit, and every time a file is made safe."""
-    leave, run_all, fsync = engine.Transaction.__exit__, engine._run_all, os.fsync
+    leave, run_all, fsync = transactions.Transaction.__exit__, transactions._run_all, os.fsync
 
-    def leaving(transaction: engine.Transaction, kind: Any, error: Any, trace: Any) -> None:
+    def leaving(transaction: transactions.Transaction, kind: Any, error: Any, trace: Any) -> None:
         outermost = error is None and transaction._engine._local.depth == 1
         if outermost:
             _boundary()
@@ -48,8 +48,8 @@ def _watch() -> None:
         fsync(file)
         _boundary()
 
-    engine.Transaction.__exit__ = leaving  # type: ignore[method-assign]
-    engine._run_all = running
+    transactions.Transaction.__exit__ = leaving  # type: ignore[method-assign]
+    transactions._run_all = running
     os.fsync = syncing
 
 

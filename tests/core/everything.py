@@ -27,17 +27,15 @@ def tables(store: wilk.Store, *, archive: bool = False) -> dict[str, list[tuple[
     Numbers that count up whenever a vector or a passage is written anew are left out, and what is still
     to be embedded.
     """
-    names = [
-        name
-        for (name,) in store._engine.execute(
-            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '%\\_fts%' "
-            "ESCAPE '\\' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
-        )
-    ]
+    with store._engine.reading():
+        names = store._engine.database.get_tables()
     return {
         name: sorted(store._engine.execute(f'SELECT {_columns(store, name)} FROM "{name}"'), key=repr)
         for name in names
-        if name != "pending_vectors" and (archive or name != "archive")
+        if "_fts" not in name
+        and not name.endswith("_words")
+        and name != "pending_vectors"
+        and (archive or name != "archive")
     }
 
 
@@ -50,7 +48,8 @@ GROWING = {
 
 
 def _columns(store: wilk.Store, table: str) -> str:
-    columns = [row[1] for row in store._engine.execute(f'PRAGMA table_info("{table}")')]
+    with store._engine.reading():
+        columns = [column.name for column in store._engine.database.get_columns(table)]
     return ", ".join(f'"{column}"' for column in columns if column not in GROWING.get(table, ()))
 
 

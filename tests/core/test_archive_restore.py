@@ -18,6 +18,8 @@ from wilk.services.keeping.kinds import KINDS
 
 from .everything import condition, fill, keys, tables
 
+pytestmark = pytest.mark.backends
+
 
 def compact(store: wilk.Store, session: str, before: int) -> None:
     """Archive messages as compaction does."""

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 import wilk
 
+pytestmark = pytest.mark.backends
+
 OWNERS: list[dict[str, str]] = [{}, {"session": "s"}, {"agent": "coder"}, {"user": "ann"}]
 
 

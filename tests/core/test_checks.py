@@ -9,6 +9,8 @@ import pytest
 import wilk
 from wilk.services import checks
 
+pytestmark = pytest.mark.storeless
+
 
 @pytest.mark.parametrize(
     "value",

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from wilk import Clock, clock
 
+pytestmark = pytest.mark.storeless
+
 offsets = st.integers(-(23 * 60 + 59), 23 * 60 + 59).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 moments = st.datetimes(datetime(2, 1, 1), datetime(9998, 1, 1), timezones=offsets)
 

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 
 from wilk import Invalid, NotStorable, codec
 
+pytestmark = pytest.mark.storeless
+
 text = st.text(st.characters(), max_size=20)  # lone surrogates and NUL among it
 huge = st.integers(-(10**40), 10**40)
 values = st.recursive(

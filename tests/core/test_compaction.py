@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from tests.engines import ask
 
 import wilk
 from wilk.context import rules
@@ -21,6 +23,7 @@ from wilk.host import Host
 from wilk.services.keeping.archiver import COMPACTED
 from wilk.services.memory.cuts import Line, leading, places
 from wilk.services.memory.summarizing import hash_of
+from wilk.settings import load
 
 Open = Callable[..., wilk.Store]
 
@@ -54,9 +57,7 @@ def counted(store: wilk.Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[list
 
 
 def live(store: wilk.Store, session: str) -> list[int]:
-    rows = store._engine.execute(
-        "SELECT sequence FROM messages WHERE session_id = ? ORDER BY sequence", (session,)
-    )
+    rows = ask(store, "SELECT sequence FROM messages WHERE session_id = ? ORDER BY sequence", (session,))
     return [row[0] for row in rows]
 
 
@@ -73,7 +74,7 @@ def by_hand(home: Path, _new_database: Path) -> Iterator[wilk.Store]:
 
 
 def opened(home: Path, *plugins: object, **settings: Any) -> wilk.Store:
-    found = wilk.Settings(home=home, url=f"sqlite:///{home}/wilk.db", **settings)
+    found = replace(load(home=home), **settings)
     return wilk.open_store(settings=found, host=Host(*plugins, disabled=("wilk-audit", "wilk-tokens")))
 
 

@@ -13,6 +13,8 @@ from wilk import hookimpl, models
 from wilk.context.packing import OVERHEAD
 from wilk.records.context import Context
 
+pytestmark = pytest.mark.backends
+
 Plugged = Callable[..., wilk.Store]
 
 
@@ -325,6 +327,7 @@ class TestHybrid:
         context = letters.contexts.build(talk(letters, 100), strategy="hybrid", max_tokens=400)
         assert sequences(context) == list(range(63, 101))
 
+    @pytest.mark.sqlite  # its planner
     def test_reads_what_matters_by_its_own_index(self, letters: wilk.Store) -> None:
         session = talk(letters, 3)
         letters.contexts.build(session, strategy="hybrid")

@@ -12,6 +12,8 @@ from wilk import hookimpl, models
 
 from .test_contexts import Letters, pin, sequences, summary, talk
 
+pytestmark = pytest.mark.backends
+
 
 @pytest.fixture
 def letters(plugged: Any) -> wilk.Store:

@@ -9,6 +9,8 @@ import pytest
 from wilk.context.units import Candidate, Units, check, extra_of, links
 from wilk.records.context import ContextItem
 
+pytestmark = pytest.mark.storeless
+
 
 def item(sequence: int, role: str = "user", *parts: Any, tokens: int = 10, **extra: Any) -> ContextItem:
     return ContextItem(

@@ -13,6 +13,8 @@ import pytest
 import wilk
 from wilk.backends import sqlite as backend
 
+pytestmark = pytest.mark.sqlite  # it counts what SQLite is asked
+
 Trace = Callable[[wilk.Store], list[str]]
 
 

@@ -5,21 +5,24 @@ from __future__ import annotations
 import gzip
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import timedelta
 from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.engines import ask
+from tests.places import Places
 
 import wilk
 from wilk import codec
 from wilk.services.keeping.archiver import COMPACTED
+
+from .indexed import check_full_text
 
 SCRIPT = Path(__file__).with_name("crashing.py")
 WORKS = ("compact", "uncompact", "remove", "restore", "retention")
@@ -32,14 +35,16 @@ _KINDS = {"session": "sessions", "message": "messages", "tool_call": "tool_calls
 
 
 @pytest.fixture(scope="module", params=["table", "jsonl"])
-def template(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def template(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, places: Places
+) -> dict[str, Path]:
     """A home folder per work, as it is just before the work is done."""
     folder = tmp_path_factory.mktemp(f"crashes-{request.param}")
     home = folder / "home"
-    home.mkdir()
-    (home / "config.yaml").write_text(f"archive: {request.param}\ncompaction: manual\n")
+    places.make(home, f"archive: {request.param}\ncompaction: manual\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        patch.delenv("WILK_URL", raising=False)
         patch.setenv("WILK_DISABLED_PLUGINS", "wilk-audit,wilk-tokens,wilk-keywords,wilk-openai")
         past = [0]
         month_ago = wilk.Clock(lambda: wilk.Clock().now() - past[0])
@@ -52,7 +57,7 @@ def template(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         homes = {"compact": home, "remove": home, "retention": home}
         for work, done in (("uncompact", "compact"), ("restore", "remove")):
             homes[work] = folder / work
-            shutil.copytree(home, homes[work])
+            places.copy(home, homes[work])
             _run(homes[work], done, 0)
     return homes
 
@@ -83,11 +88,13 @@ def _run(home: Path, work: str, boundary: int) -> subprocess.CompletedProcess[st
 def live(home: Path) -> Rows:
     """The rows that lie in their tables, by kind and id."""
     found: Rows = {}
-    with closing(sqlite3.connect(home / "wilk.db")) as connection:
-        connection.row_factory = sqlite3.Row
+    with wilk.open_store(home=home, readonly=True) as store:
         for kind, table in _KINDS.items():
-            for row in connection.execute(f"SELECT * FROM {table}"):
-                found[kind, row["id"]] = _comparable(kind, dict(row))
+            with store.reading():
+                columns = [column.name for column in store._engine.database.get_columns(table)]
+            for values in ask(store, f"SELECT {', '.join(columns)} FROM {table}"):
+                row = dict(zip(columns, values, strict=True))
+                found[kind, row["id"]] = _comparable(kind, row)
     return found
 
 
@@ -115,28 +122,30 @@ def _comparable(kind: str, row: dict[str, Any]) -> dict[str, Any]:
 
 def check_sound(home: Path) -> None:
     """What a doctor would look at: the file, its references, the counts, the ranges of summaries."""
-    with closing(sqlite3.connect(home / "wilk.db")) as connection:
-        ask = connection.execute
-        assert ask("PRAGMA integrity_check").fetchall() == [("ok",)]
-        assert ask("PRAGMA foreign_key_check").fetchall() == []
-        for session, count, tokens in ask("SELECT id, message_count, token_count FROM sessions").fetchall():
-            rows, held = ask(
-                "SELECT count(*), coalesce(sum(tokens), 0) FROM messages WHERE session_id = ?", (session,)
-            ).fetchone()
-            (compacted,) = ask(
+    with opened(home) as store:
+        if store.settings.url.startswith("sqlite:"):
+            assert ask(store, "PRAGMA integrity_check") == [("ok",)]
+            assert ask(store, "PRAGMA foreign_key_check") == []
+        for session, count, tokens in ask(store, "SELECT id, message_count, token_count FROM sessions"):
+            ((rows, held),) = ask(
+                store,
+                "SELECT count(*), coalesce(sum(tokens), 0) FROM messages WHERE session_id = ?",
+                (session,),
+            )
+            ((compacted,),) = ask(
+                store,
                 "SELECT count(*) FROM archive WHERE session_id = ? AND kind = 'message' AND reason = ? "
                 "AND restored_at IS NULL",
                 (session, COMPACTED),
-            ).fetchone()
+            )
             assert (count, tokens) == (rows + compacted, held), session
             ranges = ask(
+                store,
                 "SELECT first_sequence, last_sequence FROM summaries WHERE session_id = ? ORDER BY 1",
                 (session,),
-            ).fetchall()
+            )
             assert all(one[1] + 1 == other[0] for one, other in pairwise(ranges))
-        # The full-text index answers for exactly the rows that are there.
-        ask("INSERT INTO messages_fts(messages_fts, rank) VALUES ('integrity-check', 1)")
-    with opened(home) as store:
+        check_full_text(store)
         for session in store.sessions.list():
             sequences = [message.sequence for message in store.messages.page(session.id, limit=1000)]
             assert sequences == list(range(1, session.last_sequence + 1))
@@ -161,12 +170,15 @@ def check_nothing_lost_or_doubled(home: Path, before: Rows) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("apart")
 @pytest.mark.parametrize("work", WORKS)
-def test_killed_at_every_boundary(work: str, template: dict[str, Path], tmp_path: Path) -> None:
+def test_killed_at_every_boundary(
+    work: str, template: dict[str, Path], tmp_path: Path, places: Places
+) -> None:
     start = template[work]
     before = live(start) | dict(archived(start))
     whole = tmp_path / "whole"
-    shutil.copytree(start, whole)
+    places.copy(start, whole)
     done = _run(whole, work, 0)
     assert done.returncode == 0, done.stderr
     boundaries = int(done.stdout)
@@ -175,7 +187,7 @@ def test_killed_at_every_boundary(work: str, template: dict[str, Path], tmp_path
     killed = 0
     for boundary in count(1):
         home = tmp_path / f"at {boundary}"
-        shutil.copytree(start, home)
+        places.copy(start, home)
         run = _run(home, work, boundary)
         if run.returncode == 0:
             break  # it came by fewer; how many differs by what the store's own thread does at once

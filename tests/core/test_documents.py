@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 import wilk
 from wilk import hookimpl
 
+pytestmark = pytest.mark.backends
+
 CHAT = {
     "chatTitle": "Slow login",
     "unknownKey": {"z": 1, "a": [None, {"deep": True}]},
@@ -63,6 +65,7 @@ class TestDocuments:
             data=None, content_hash=""
         )
 
+    @pytest.mark.sqlite  # it counts by a number that SQLite keeps
     def test_what_is_as_it_was_is_not_written_again(self, timed: wilk.Store, now: Any) -> None:
         first = timed.documents.save("c", CHAT, metadata={"m": 1})
         changes = timed._engine.database.connection().total_changes
@@ -184,6 +187,7 @@ class TestRawMessages:
         assert store.raw_messages.save("c", messages) == 250
         assert [one.data for one in store.raw_messages.list("c")] == messages
 
+    @pytest.mark.sqlite  # dito
     def test_a_longer_conversation_writes_what_is_new(self, store: wilk.Store) -> None:
         store.raw_messages.save("c", list(range(100)))
         connection = store._engine.database.connection()

@@ -14,6 +14,8 @@ import wilk
 from wilk import clock, models
 from wilk.services.keeping.archiver import COMPACTED
 
+pytestmark = pytest.mark.backends
+
 DAY = timedelta(days=1)
 NOON = datetime(2027, 1, 15, 12, tzinfo=UTC)
 

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 import wilk
 
+pytestmark = pytest.mark.backends
+
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20).filter(str.strip)
 OBJECTS = st.dictionaries(WORDS, st.none() | st.booleans() | st.integers() | WORDS, max_size=3)
 

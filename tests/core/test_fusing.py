@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wilk.services.search.fusing import Entry, K, fused
+
+pytestmark = pytest.mark.storeless
 
 
 def entries(ids: str, *weights: float) -> list[Entry]:

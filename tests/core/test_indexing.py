@@ -13,6 +13,7 @@ from zlib import crc32
 import numpy as np
 import pytest
 from tests.embedding import Bag, bag
+from tests.engines import ask
 
 import wilk
 from wilk import PluginError
@@ -126,7 +127,7 @@ class TestMaking:
     ) -> None:
         message = store.messages.append(session, "tool", "a line of a listing\n" * 2000)
         store.settle()
-        rows = store._engine.execute("SELECT part FROM vectors WHERE record_id = ?", (message.id,))
+        rows = ask(store, "SELECT part FROM vectors WHERE record_id = ?", (message.id,))
         assert sorted(rows) == [(0,), (1,), (2,), (3,)]
 
     def test_a_text_beyond_the_model_gives_the_mean_of_its_pieces(self, home: Path) -> None:
@@ -691,7 +692,7 @@ class TestLife:
         with wilk.open_store(home=home) as store:
             memory = store.memories.add("a memory")
             store.memories.add("another")
-            store._engine.execute("DELETE FROM passages WHERE record_id = ?", (memory.id,))
+            ask(store, "DELETE FROM passages WHERE record_id = ?", (memory.id,))
             store._engine.execute(
                 "INSERT INTO passages (kind, record_id, part, text) VALUES ('memory', 'none', 0, 'stray')"
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.embedding import Bag
+from tests.places import Places
 
 from .indexed import check_passages, check_vectors, opened
 
@@ -24,8 +24,10 @@ def _run(home: Path, model: str, boundary: int) -> subprocess.CompletedProcess[s
 
 
 @pytest.mark.slow
-def test_killed_anywhere_a_second_process_finishes(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("apart")
+def test_killed_anywhere_a_second_process_finishes(tmp_path: Path, places: Places) -> None:
     whole = tmp_path / "whole"
+    places.make(whole)
     first = _run(whole, "bag-1", 0)
     assert first.returncode == 0, first.stderr
     plugin = Bag()
@@ -36,6 +38,7 @@ def test_killed_anywhere_a_second_process_finishes(tmp_path: Path) -> None:
     killed = 0
     for boundary in sorted(random.Random(4).sample(range(1, boundaries), TIMES)):
         home = tmp_path / f"at {boundary}"
+        places.make(home)
         died = _run(home, "bag-1", boundary)
         if died.returncode == 0:
             continue  # how many there are differs by what the store's thread does at once
@@ -49,18 +52,20 @@ def test_killed_anywhere_a_second_process_finishes(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_killed_while_the_model_changes_a_second_process_finishes(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("apart")
+def test_killed_while_the_model_changes_a_second_process_finishes(tmp_path: Path, places: Places) -> None:
     """It is killed while it builds the vectors of another model beside the old ones."""
     start = tmp_path / "start"
+    places.make(start)
     assert _run(start, "bag-1", 0).returncode == 0
     plugin = Bag("bag-2")
     whole = tmp_path / "whole"
-    shutil.copytree(start, whole)
+    places.copy(start, whole)
     boundaries = int(_run(whole, "bag-2", 0).stdout)
     killed = 0
     for boundary in sorted(random.Random(5).sample(range(1, boundaries), TIMES)):
         home = tmp_path / f"at {boundary}"
-        shutil.copytree(start, home)
+        places.copy(start, home)
         died = _run(home, "bag-2", boundary)
         if died.returncode == 0:
             continue

@@ -8,6 +8,7 @@ from zlib import crc32
 
 import pytest
 from tests.embedding import Bag, bag
+from tests.engines import ask
 
 import wilk
 
@@ -61,7 +62,7 @@ class TestModels:
             rows: list[Any] = []
             while len(rows) < 2:
                 assert store._indexing.step()
-                rows = store._engine.execute("SELECT space_id FROM vectors WHERE record_id = ?", (memory.id,))
+                rows = ask(store, "SELECT space_id FROM vectors WHERE record_id = ?", (memory.id,))
             assert status(store, "memory").state == "building"
             store.index.update()
             check_vectors(store, plugin)

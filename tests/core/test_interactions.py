@@ -14,6 +14,8 @@ import wilk
 from wilk import hookimpl
 from wilk.services.learning.interactions import FEEDBACK_TYPES
 
+pytestmark = pytest.mark.backends
+
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30)
 WORDS = TEXTS.filter(str.strip)
 JSON = st.recursive(

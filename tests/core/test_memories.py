@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 import wilk
 from wilk.services.connectome.memories import memory_id
 
+pytestmark = pytest.mark.backends
+
 SEQUENCE = {
     "messages": [
         {"role": "system", "content": "<context_manager>"},

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 import wilk
 
+pytestmark = pytest.mark.backends
+
 
 def texts(messages: Any) -> list[str]:
     return [message.text for message in messages]

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import peewee
+import psycopg
 import pytest
+from tests.servers.postgres import PostgresServer
 
 import wilk
 from wilk import ModelSet, hookimpl
@@ -24,6 +26,8 @@ from wilk.backends.sqlite import FTS5
 from wilk.host import Host
 from wilk.migrations import runner
 from wilk.models.base import Model, bound
+
+pytestmark = pytest.mark.sqlite  # its file, its backups, the databases of earlier releases
 
 SCHEMAS = Path(__file__).parent / "schemas"
 RELEASED = sorted(file.stem for file in runner.FOLDER.glob("[0-9]*.py"))
@@ -75,6 +79,22 @@ def schema(file: Path) -> dict[str, Any]:
         return found
 
 
+def server_schema(connection: psycopg.Connection[Any]) -> set[tuple[Any, ...]]:
+    """The columns, indexes, constraints and triggers of a PostgreSQL database, each by its table."""
+    return {
+        row
+        for question in (
+            "SELECT table_name, column_name, data_type, is_nullable, column_default, is_identity, "
+            "identity_generation, collation_name FROM information_schema.columns WHERE table_schema = 'public'",
+            "SELECT tablename, indexdef FROM pg_indexes WHERE schemaname = 'public'",
+            "SELECT conrelid::regclass::text, pg_get_constraintdef(oid) FROM pg_constraint "
+            "WHERE connamespace = 'public'::regnamespace",
+            "SELECT tgrelid::regclass::text, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal",
+        )
+        for row in connection.execute(question)
+    }
+
+
 def _pragma(connection: sqlite3.Connection, of: str, name: str) -> list[tuple[Any, ...]]:
     return connection.execute(f"PRAGMA {name}('{of}')").fetchall()
 
@@ -116,6 +136,29 @@ def backups(home: Path) -> list[Path]:
 
 
 class TestTheSchema:
+    def test_of_all_migrations_is_that_of_the_models_on_postgresql(self, postgres: PostgresServer) -> None:
+        from wilk_postgres.addresses import parsed
+        from wilk_postgres.connecting import connect
+        from wilk_postgres.database import attached
+        from wilk_postgres.full_text import TextSearch
+
+        with (
+            postgres.database() as url,
+            closing(connect(address := parsed(url, wilk.Settings(url=url)))) as connection,
+        ):
+            database = attached(lambda: connection, address, lambda _: None)
+            token = bound.set(database)
+            try:
+                database.create_tables(models())
+                TextSearch().install(database)
+            finally:
+                bound.reset(token)
+            made = server_schema(connection)
+        with psycopg.connect(postgres.url("migrated"), autocommit=True) as connection:
+            migrated = server_schema(connection)
+        assert len(made) > 400
+        assert {one for one in migrated if one[0] != runner.TABLE} == made
+
     def test_of_all_migrations_is_that_of_the_models(
         self, store: wilk.Store, home: Path, tmp_path: Path
     ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from base64 import b64decode
 from collections import Counter
@@ -47,6 +48,7 @@ KEPT = {
     "vector_spaces": "spaces stay, so that no other one gets their id",
     "indexed_kinds": "bookkeeping: a row per kind",
     "registry_packages": "what sources offer, asked for again",
+    "moves": "bookkeeping of moves into this database: a row per table",
 }
 """Tables whose rows never leave, and why."""
 
@@ -55,8 +57,20 @@ def watch(store: wilk.Store) -> None:
     """Let the engine itself note every row that is deleted, by triggers on every table."""
     engine = store._engine
     engine.execute("CREATE TABLE test_deleted (name TEXT, was TEXT)")
-    for (name,) in engine.execute("SELECT name FROM sqlite_master WHERE type = 'table'"):
-        if "_fts" in name or name.startswith(("sqlite_", "test_")):
+    with engine.reading():
+        tables = engine.database.get_tables()
+    if on_postgresql(store):
+        engine.execute(
+            "CREATE FUNCTION test_noted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+            "INSERT INTO test_deleted VALUES (TG_TABLE_NAME, to_jsonb(old)::text); RETURN NULL; END $$"
+        )
+    for name in tables:
+        if "_fts" in name or name.startswith("test_") or name.endswith("_words"):
+            continue
+        if on_postgresql(store):
+            engine.execute(
+                f'CREATE TRIGGER "test_{name}" AFTER DELETE ON "{name}" FOR EACH ROW EXECUTE FUNCTION test_noted()'
+            )
             continue
         columns = " || ',' || ".join(f'quote(old."{column}")' for column in columns_of(store, name))
         engine.execute(
@@ -66,15 +80,33 @@ def watch(store: wilk.Store) -> None:
 
 
 def columns_of(store: wilk.Store, table: str) -> list[str]:
-    return [row[1] for row in store._engine.execute(f'PRAGMA table_info("{table}")')]
+    with store._engine.reading():
+        return [column.name for column in store._engine.database.get_columns(table)]
+
+
+def on_postgresql(store: wilk.Store) -> bool:
+    return store.settings.url.startswith("postgresql:")
 
 
 def deleted(store: wilk.Store) -> Counter[tuple[str, str]]:
     """What the triggers saw go: table and all columns."""
     return Counter(
-        (name, was)
+        (name, canonical(json.loads(was)) if on_postgresql(store) else was)
         for name, was in store._engine.execute("SELECT name, was FROM test_deleted")
         if name not in DERIVED
+    )
+
+
+def canonical(row: dict[str, Any]) -> str:
+    """A row as PostgreSQL tells it in JSON: bytes in hexadecimal, and no difference between 1 and 1.0."""
+    told = {
+        column: "\\x" + value.hex() if isinstance(value, bytes) else value for column, value in row.items()
+    }
+    return repr(
+        sorted(
+            (column, int(value) if isinstance(value, float) and value.is_integer() else value)
+            for column, value in told.items()
+        )
     )
 
 
@@ -90,6 +122,9 @@ def archived(store: wilk.Store) -> Counter[tuple[str, str]]:
             b64decode(entry.data[column]) if (table, column) == ("vectors", "data") else entry.data[column]
             for column in columns
         ]
+        if on_postgresql(store):
+            found[table, canonical(dict(zip(columns, values, strict=True)))] += 1
+            continue
         (row,) = store._engine.execute(f"SELECT {quoted}", values)
         found[table, row[0]] += 1
     return found

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 import wilk
 
+pytestmark = pytest.mark.backends
+
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20).filter(str.strip)
 JSON = (
     st.none()

@@ -8,6 +8,8 @@ import pytest
 
 import wilk
 
+pytestmark = pytest.mark.backends
+
 
 @pytest.fixture(params=["users", "groups"])
 def noun(request: pytest.FixtureRequest, store: wilk.Store) -> Any:

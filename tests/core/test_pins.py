@@ -16,6 +16,8 @@ from wilk import models
 from wilk.services.keeping.archiver import COMPACTED
 from wilk.services.memory.pins import TYPES
 
+pytestmark = pytest.mark.backends
+
 
 class TestAdding:
     def test_add_returns_what_get_reads(self, store: wilk.Store, session: str) -> None:
@@ -224,6 +226,7 @@ def test_plugins_hear_of_pins(plugged: Any) -> None:
     assert heard == [("saved", "pin", "x"), ("saved", "pin", "y"), ("removed", "pin", "y")]
 
 
+@pytest.mark.sqlite
 def test_a_pin_lies_in_the_file(store: wilk.Store, session: str, home: Path) -> None:
     store.pins.add(session, "żółw")
     with closing(sqlite3.connect(home / "wilk.db")) as file:

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 import wilk
 
+pytestmark = pytest.mark.backends
+
 CHAIN = {
     "context_received": "The login is slow.",
     "agent_response": "Let me look.",

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import closing
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.engines import ask
+from tests.places import Places
 
 import wilk
 from wilk.definitions.installing import Installing
@@ -26,25 +27,26 @@ NEW = {"README.md": "# Better\n", "tools/more.py": "more\n"}
 
 
 @pytest.fixture(scope="module")
-def homes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def homes(tmp_path_factory: pytest.TempPathFactory, places: Places) -> dict[str, Path]:
     """A home folder per work, as it is just before the work is done."""
     folder = tmp_path_factory.mktemp("registry-crashes")
     shelf = Shelf(folder / "shelf")
     shelf.put(package())
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        patch.delenv("WILK_URL", raising=False)
         patch.setenv("WILK_DISABLED_PLUGINS", "wilk-audit,wilk-tokens,wilk-keywords,wilk-openai")
-        settings(folder / "install", main=shelf.root)
+        places.make(folder / "install", f"registries: {{main: {json.dumps(str(shelf.root))}}}\n")
         with wilk.open_store(home=folder / "install") as store:
             store.sync()
             store.registry.search()
-        shutil.copytree(folder / "install", folder / "upgrade")
+        places.copy(folder / "install", folder / "upgrade")
         with wilk.open_store(home=folder / "upgrade") as store:
             store.registry.install("reviewer")
             file = folder / "upgrade" / "agents" / "reviewer" / "agent.yaml"
             file.write_text(file.read_text().replace("temperature: 0.1", "temperature: 0.7  # warm"))
             store.sync()
-        shutil.copytree(folder / "upgrade", folder / "uninstall")
+        places.copy(folder / "upgrade", folder / "uninstall")
         shelf.put(package("2.0.0", NEW), version="2.0.0")
         with wilk.open_store(home=folder / "upgrade") as store:
             store.registry.refresh(force=True)
@@ -63,17 +65,18 @@ def run(home: Path, work: str, boundary: int) -> subprocess.CompletedProcess[str
 def state(home: Path) -> tuple[Any, ...]:
     """What a user sees of it: the files, the agent's row, and the installation's."""
     agents = home / "agents"
-    with closing(sqlite3.connect(home / "wilk.db")) as connection:
-        rows = connection.execute("SELECT id, version, archived_at IS NULL, revision FROM agents").fetchall()
-        installed = connection.execute("SELECT id, version, files FROM installations").fetchall()
+    with wilk.open_store(home=home, readonly=True) as store:
+        rows = ask(store, "SELECT id, version, archived_at IS NULL, revision FROM agents")
+        installed = ask(store, "SELECT id, version, files FROM installations")
     return (files_of(agents) if agents.exists() else {}, rows, installed)
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("apart")
 @pytest.mark.parametrize("work", ["install", "upgrade", "uninstall"])
-def test_killed_at_every_boundary(work: str, homes: dict[str, Path], tmp_path: Path) -> None:
+def test_killed_at_every_boundary(work: str, homes: dict[str, Path], tmp_path: Path, places: Places) -> None:
     whole = tmp_path / "whole"
-    shutil.copytree(homes[work], whole)
+    places.copy(homes[work], whole)
     done = run(whole, work, 0)
     assert done.returncode == 0, done.stderr
     before, after = state(homes[work]), state(whole)
@@ -81,7 +84,7 @@ def test_killed_at_every_boundary(work: str, homes: dict[str, Path], tmp_path: P
     killed = 0
     for boundary in count(1):
         home = tmp_path / f"at {boundary}"
-        shutil.copytree(homes[work], home)
+        places.copy(homes[work], home)
         first = run(home, work, boundary)
         if first.returncode == 0:
             break
@@ -94,7 +97,7 @@ def test_killed_at_every_boundary(work: str, homes: dict[str, Path], tmp_path: P
         with wilk.open_store(home=home) as store:
             WORK[work](store)
             assert state(home) == after, f"after boundary {boundary}"
-            assert store.sync().changes == ()
+            assert [one for one in store.sync().changes if one.kind != "config"] == []
             assert [one.missing for one in store.registry.installed()] in ([], [[]])
         shutil.rmtree(home)
     assert killed >= 8

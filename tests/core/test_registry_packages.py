@@ -18,6 +18,8 @@ from wilk.definitions import packages
 
 from .packaging import FILES, agent, package, zipped
 
+pytestmark = pytest.mark.storeless
+
 GOOD = {"agent.yaml": agent(), **FILES}
 
 

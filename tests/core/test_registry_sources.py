@@ -17,6 +17,8 @@ from wilk.testing import RegistrySuite
 from .packaging import Shelf, agent, package, settings
 from .test_registry_http import serving
 
+pytestmark = pytest.mark.storeless
+
 
 @pytest.fixture
 def shelf(tmp_path: Path) -> Shelf:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -394,9 +392,10 @@ class TestWhatIsThere:
 
     def test_records_from_before_there_were_passages_are_found(self, store: wilk.Store, home: Path) -> None:
         one_of_each(store, "wolf")
+        with store.transaction():
+            store._engine.execute("DELETE FROM passages")
+            store._engine.execute("DELETE FROM indexed_kinds")
         store.close()
-        with closing(sqlite3.connect(home / "wilk.db")) as database:
-            database.executescript("DELETE FROM passages; DELETE FROM indexed_kinds;")
         with wilk.open_store(home=home, readonly=True) as reader:
             assert kinds(reader, "wolf", kinds=KINDS) == {"message"}
         with wilk.open_store(home=home) as opened:
@@ -468,7 +467,9 @@ class TestWithoutAnIndex:
         self, store: wilk.Store, session: str, bare: Callable[[], None]
     ) -> None:
         store.messages.append(session, "user", "wolf")
-        store.messages.extend(session, [{"role": "user", "text": "no"}] * 2_500)
+        for _ in range(5):  # in so few to each, no summary takes their place
+            other = store.sessions.create().id
+            store.messages.extend(other, [{"role": "user", "text": "no"}] * 500)
         bare()
         assert found(store, "wolf") == ["wolf"]
 
@@ -515,6 +516,7 @@ class TestCost:
             assert hits[0].record.text == "common words 39"
         assert store.search("common", user="nobody") == []
 
+    @pytest.mark.sqlite
     def test_a_common_word_does_not_have_every_row_ranked(
         self, store: wilk.Store, session: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:

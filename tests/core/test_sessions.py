@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 import wilk
 from wilk.records.conversation import Message
 
+pytestmark = pytest.mark.backends
+
 
 def ids(sessions: Any) -> list[str]:
     return [session.id for session in sessions]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wilk.services.search.snippets import WIDTH, snippet
 from wilk.services.search.words import terms, tokens
+
+pytestmark = pytest.mark.storeless
 
 FILLER = "and so on it goes for quite a while without any news at all " * 20
 

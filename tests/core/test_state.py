@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 import wilk
 
+pytestmark = pytest.mark.backends
+
 
 def rows(store: wilk.Store) -> int:
     count: int = store._engine.execute("SELECT COUNT(*) FROM cache_entries")[0][0]

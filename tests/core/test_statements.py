@@ -45,6 +45,7 @@ def test_those_kept_are_what_the_models_give() -> None:
         "contexts.manifests('s')",
     ],
 )
+@pytest.mark.sqlite  # whose statements are kept
 def test_reading_imports_no_peewee(home: Path, verb: str) -> None:
     with wilk.open_store(home=home) as store:
         store.sessions.create(id="s")

@@ -17,6 +17,8 @@ from wilk.context import summarizer
 from wilk.records.conversation import Message
 from wilk.services.memory.summarizing import hash_of
 
+pytestmark = pytest.mark.backends
+
 
 def message(text: str, *, role: str = "user", sequence: int = 1, **fields: Any) -> Message:
     values: dict[str, Any] = {

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import threading
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.engines import held
 
 import wilk
 from wilk import Tool, ToolContext, hookimpl
@@ -255,12 +256,10 @@ class TestRunning:
     def test_a_store_that_is_busy_when_it_ends_costs_no_result_and_is_told_later(
         self, fails: bool, home: Path, plugged: Callable[..., wilk.Store], caplog: pytest.LogCaptureFixture
     ) -> None:
-        others = []
+        others = ExitStack()
 
         def send() -> str:
-            other = sqlite3.connect(home / "wilk.db", isolation_level=None)
-            other.execute("BEGIN IMMEDIATE")
-            others.append(other)
+            others.enter_context(held())
             if fails:
                 raise OSError("no network")
             return "sent"
@@ -279,7 +278,7 @@ class TestRunning:
             assert [call.status for call in store.tool_calls.list()] == ["running"]
             assert "is not in the log yet" in caplog.text
         finally:
-            others[0].close()
+            others.close()
         assert store.settle()
         (call,) = store.tool_calls.list()
         assert (call.status, call.result) == (("error", None) if fails else ("ok", "sent"))

@@ -14,6 +14,8 @@ import wilk
 from wilk.services.tools.arguments import check
 from wilk.services.tools.signatures import schema_of
 
+pytestmark = pytest.mark.storeless
+
 SCHEMAS = [
     (str, {"type": "string"}),
     (int, {"type": "integer"}),

@@ -9,16 +9,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+from tests.engines import held
 
 import wilk
 from wilk import hookimpl
 from wilk.backends import sqlite as backend
 from wilk.models.conversation import Session as SessionModel
+
+pytestmark = pytest.mark.backends
 
 
 class Boom(Exception):
@@ -27,16 +30,6 @@ class Boom(Exception):
 
 def texts(store: wilk.Store, session: str) -> list[str]:
     return [message.text for message in store.messages.last(session)]
-
-
-@contextmanager
-def held(file: Path) -> Iterator[sqlite3.Connection]:
-    """Hold the write lock of a database from outside of wilk."""
-    with closing(sqlite3.connect(file, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        yield other
-        if other.in_transaction:
-            other.execute("ROLLBACK")
 
 
 class TestOneStore:
@@ -293,16 +286,14 @@ class TestHooks:
 class TestThreads:
     def test_each_has_a_connection_of_its_own(self, store: wilk.Store) -> None:
         with ThreadPoolExecutor(1) as other:
-            here, there = store._engine.database, None
-            store.sessions.list()
-            mine = here.connection()
+            here = store._engine.database
 
             def look() -> Any:
-                store.sessions.list()
-                return here.connection()
+                with store.reading():
+                    return here.connection()
 
-            there = other.submit(look).result()
-            assert there is not mine
+            with store.reading():
+                assert other.submit(look).result() is not here.connection()
 
     def test_write_to_one_session_without_a_gap(self, store: wilk.Store, session: str) -> None:
         def write(thread: int) -> None:
@@ -349,7 +340,7 @@ class TestThreads:
     def test_that_wait_too_long_for_each_other_hear_busy(self, home: Path) -> None:
         with wilk.open_store(home=home) as store, ThreadPoolExecutor(1) as other, store.transaction():
             waiting = other.submit(store.sessions.create)
-            with pytest.raises(wilk.Busy, match="another writer in this process"):
+            with pytest.raises(wilk.Busy, match="another writer"):
                 waiting.result()
 
     def test_of_a_store_in_memory_share_one_database(self) -> None:
@@ -370,15 +361,15 @@ class TestThreads:
 
 
 class TestTwoStores:
-    def test_in_one_process_keep_apart(self, store: wilk.Store, tmp_path: Path) -> None:
-        with wilk.open_store(home=tmp_path / "other") as other:
+    def test_in_one_process_keep_apart(self, store: wilk.Store, elsewhere: str) -> None:
+        with wilk.open_store(elsewhere) as other:
             store.sessions.create(id="here")
             other.sessions.create(id="there")
             assert [one.id for one in store.sessions.list()] == ["here"]
             assert [one.id for one in other.sessions.list()] == ["there"]
 
-    def test_in_nested_blocks_keep_apart(self, store: wilk.Store, tmp_path: Path) -> None:
-        with wilk.open_store(home=tmp_path / "other") as other:
+    def test_in_nested_blocks_keep_apart(self, store: wilk.Store, elsewhere: str) -> None:
+        with wilk.open_store(elsewhere) as other:
             with pytest.raises(Boom), store.transaction():
                 store.sessions.create(id="undone")
                 with other.transaction():
@@ -388,13 +379,13 @@ class TestTwoStores:
                 raise Boom
             assert (store.sessions.find("undone"), other.sessions.get("kept").id) == (None, "kept")
 
-    def test_on_threads_keep_apart(self, store: wilk.Store, tmp_path: Path) -> None:
+    def test_on_threads_keep_apart(self, store: wilk.Store, elsewhere: str) -> None:
         def write(one: wilk.Store, name: str) -> None:
             for number in range(30):
                 with one.transaction():
                     one.sessions.create(id=f"{name}-{number}")
 
-        with wilk.open_store(home=tmp_path / "other") as other, ThreadPoolExecutor(2) as pool:
+        with wilk.open_store(elsewhere) as other, ThreadPoolExecutor(2) as pool:
             for done in [pool.submit(write, store, "a"), pool.submit(write, other, "b")]:
                 done.result()
             assert {one.id[0] for one in store.sessions.list(limit=100)} == {"a"}
@@ -452,26 +443,26 @@ class TestBusy:
     @pytest.mark.usefixtures("hurried")
     def test_is_said_after_the_time_limit_with_what_to_do(self, home: Path) -> None:
         told = pytest.raises(wilk.Busy, match=r"over 0\.1 s; try again")
-        with wilk.open_store(home=home) as store, held(home / "wilk.db"), told:
+        with wilk.open_store(home=home) as store, held(), told:
             store.sessions.create()
 
     @pytest.mark.usefixtures("hurried")
     def test_is_over_when_the_other_has_ended(self, home: Path) -> None:
         with wilk.open_store(home=home) as store:
-            with held(home / "wilk.db"), pytest.raises(wilk.Busy):
+            with held(), pytest.raises(wilk.Busy):
                 store.sessions.create()
             assert store.sessions.create().message_count == 0
 
     def test_does_not_keep_readers_waiting(self, store: wilk.Store, session: str, home: Path) -> None:
-        with held(home / "wilk.db"):
+        with held():
             assert texts(store, session) == []
 
     def test_is_not_said_while_the_other_is_quick(self, store: wilk.Store, home: Path) -> None:
-        with ThreadPoolExecutor(1) as pool, held(home / "wilk.db") as other:
+        with ThreadPoolExecutor(1) as pool, held() as let_go:
             begun = threading.Event()
             waiting = pool.submit(lambda: (begun.set(), store.sessions.create())[1])
             begun.wait()
-            other.execute("COMMIT")
+            let_go()
             assert waiting.result().status == "active"
 
 
@@ -497,10 +488,11 @@ class TestReadOnly:
         with pytest.raises(wilk.ReadOnly):
             reader._engine.execute("DELETE FROM messages")
 
-    def test_by_the_url_refuses_as_well(self, store: wilk.Store, home: Path) -> None:
-        with wilk.open_store(f"sqlite:///{home}/wilk.db?readonly=1") as reader, pytest.raises(wilk.ReadOnly):
+    def test_by_the_url_refuses_as_well(self, store: wilk.Store) -> None:
+        with wilk.open_store(f"{store.settings.url}?readonly=1") as reader, pytest.raises(wilk.ReadOnly):
             reader.sessions.create()
 
+    @pytest.mark.sqlite
     def test_of_a_file_that_is_not_there_says_so_and_makes_none(self, tmp_path: Path) -> None:
         with pytest.raises(wilk.NotFound, match="without readonly"):
             wilk.open_store(home=tmp_path / "none", readonly=True)
@@ -552,9 +544,18 @@ class TestClosed:
 
     def test_opens_no_connection_that_nobody_would_close(self, closed: wilk.Store) -> None:
         """A thread that was about to open one when the store was closed."""
-        with ThreadPoolExecutor(1) as other, pytest.raises(wilk.Closed):
-            other.submit(closed._engine._connections.ensure).result()
 
+        def reach() -> None:
+            try:
+                closed._engine._connections.ensure()
+                closed._engine._connections.pin(reading=True)
+            except psycopg.Error as error:
+                raise closed._engine.translated(error) from error
+
+        with ThreadPoolExecutor(1) as other, pytest.raises(wilk.Closed):
+            other.submit(reach).result()
+
+    @pytest.mark.sqlite
     def test_leaves_no_wal_behind(self, home: Path, closed: wilk.Store) -> None:
         assert [file.name for file in home.glob("wilk.db-*")] == []
 
@@ -630,6 +631,7 @@ class TestFork:
             holding.result()
         assert code == 0
 
+    @pytest.mark.sqlite  # it watches its driver
     def test_a_child_leaves_the_open_transaction_of_a_parents_thread_alone(
         self, store: wilk.Store, session: str
     ) -> None:
@@ -672,7 +674,8 @@ class TestFork:
     ) -> None:
         def check() -> None:
             assert not store._engine.in_transaction
-            assert store._engine.database.connection() is not parents
+            with store.reading():
+                assert store._engine.database.connection() is not parents
 
         with store.transaction():
             parents = store._engine.database.connection()

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.engines import ask
 
 import wilk
 from wilk.services.memory.importance import score
@@ -313,7 +314,7 @@ class TestT14RemovingASession:
     def test_the_tables_refuse_a_delete_that_was_not_archived(self, store: wilk.Store, session: str) -> None:
         store.messages.append(session, "user", "hello")
         with pytest.raises(wilk.Conflict):
-            store._engine.execute("DELETE FROM sessions WHERE id = ?", (session,))
+            ask(store, "DELETE FROM sessions WHERE id = ?", (session,))
         assert store.messages.count(session) == 1
 
 

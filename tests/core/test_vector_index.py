@@ -15,6 +15,8 @@ from wilk.vectors import flat
 from wilk.vectors.exact import register_vector_indexes
 from wilk.vectors.memory import Budget
 
+pytestmark = pytest.mark.storeless
+
 
 def in_folder(folder: Path, *, vector_memory: int) -> Settings:
     url = f"sqlite:///{folder}/home/wilk.db"

@@ -464,6 +464,7 @@ class TestIndexFiles:
         from wilk.vectors import flat
 
         monkeypatch.setattr(flat, "FEW_VALUES", 0)
+        monkeypatch.setenv("WILK_VECTOR_INDEX", "exact")
 
     def rows(self, count: int, seed: int = 3) -> np.ndarray[Any, Any]:
         return np.random.default_rng(seed).normal(size=(count, 16)).astype("f4")
@@ -503,6 +504,7 @@ class TestIndexFiles:
             again.vectors.drop("c")
         assert list((home / "indexes").iterdir()) == []
 
+    @pytest.mark.sqlite
     def test_of_a_database_that_was_put_back_do_not_mislead(self, store: wilk.Store, home: Path) -> None:
         import shutil
 
@@ -523,6 +525,7 @@ class TestIndexFiles:
                 f"r{1000 + n}" for n in range(9)
             ]
 
+    @pytest.mark.sqlite
     def test_that_end_with_what_was_removed_before_the_database_was_put_back_lack_nothing(
         self, store: wilk.Store, home: Path
     ) -> None:
@@ -574,6 +577,7 @@ class TestIndexFiles:
             store.vectors.search("c", rows[1])
         assert len(store.vectors.search("c", rows[5], 400)) == 399
 
+    @pytest.mark.sqlite
     def test_the_first_search_after_opening_reads_few_vectors(
         self, store: wilk.Store, home: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from wilk.services.search.words import MOST, Text, places, terms, tokens
 
+pytestmark = pytest.mark.storeless
+
 
 @pytest.mark.parametrize(
     ("text", "words"),

@@ -12,6 +12,8 @@ import pytest
 
 from wilk.worker import Worker
 
+pytestmark = pytest.mark.storeless
+
 
 class Released:
     """Counts how often a thread let go of the store."""

@@ -14,6 +14,8 @@ import wilk
 from . import editors
 from .watching import Following, agent_text, until, write_agent
 
+pytestmark = pytest.mark.storeless
+
 
 @pytest.fixture
 def following(tmp_path: Path) -> Iterator[Following]:

@@ -13,6 +13,8 @@ from wilk.definitions import reader
 from wilk.definitions.kinds import register_definition_kinds
 from wilk.definitions.schema import Choice, Integer, ListOf, MapOf, Number, Section, Text
 
+pytestmark = pytest.mark.storeless
+
 KINDS: dict[str, DefinitionKind] = {kind.name: kind for kind in register_definition_kinds()}
 
 

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 import wilk
 from wilk.definitions.permissions import Permissions
 
+pytestmark = pytest.mark.storeless
+
 SEED = {"allowed": ["git", "npm test", "eslint"], "blocked": ["rm -rf", "sudo"]}
 LENIENT = {
     "allowed": [

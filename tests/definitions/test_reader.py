@@ -15,6 +15,8 @@ from wilk.definitions import reader
 from wilk.definitions.kinds import AGENT, MCP_SERVERS
 from wilk.errors import InvalidDefinition
 
+pytestmark = pytest.mark.storeless
+
 
 def read(text: str) -> dict[str, Any]:
     return reader.parse_yaml(text.encode(), "f.yaml")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.engines import kept
 
 import wilk
 from wilk import Conflict, Invalid, InvalidDefinition, NotFound, Protected, Rejected, hookimpl
@@ -265,11 +266,10 @@ SERVERS = {
 }
 
 
-def test_no_secret_reaches_the_database(store: wilk.Store, home: Path) -> None:
+def test_no_secret_reaches_the_database(store: wilk.Store) -> None:
     store.definitions.save("mcp-servers", SERVERS)
     store.definitions.save("config", {"plugins": {"x": {"api_key": "sk-plugin", "size": 3}}, "url": ""})
-    store._engine.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    assert b"sk-" not in (home / "wilk.db").read_bytes()
+    assert b"sk-" not in kept(store)
     assert store.definitions.get("config").definition["plugins"]["x"] == {
         "api_key": redaction.MARK,
         "size": 3,

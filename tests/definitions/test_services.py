@@ -10,6 +10,8 @@ import pytest
 import wilk
 from wilk import NotFound
 
+pytestmark = pytest.mark.backends
+
 Put = Callable[[str, str], Path]
 
 

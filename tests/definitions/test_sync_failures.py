@@ -99,7 +99,7 @@ def test_a_broken_file_that_is_put_back_as_it_was_heals_without_a_revision(
 
 def test_a_failure_is_in_every_report_and_told_once(plugged: Any, home: Path, listener: Listener) -> None:
     store = plugged(listener)
-    (home / "prompts").mkdir()
+    (home / "prompts").mkdir(parents=True)
     (home / "prompts/p.yaml").write_text("template: 3\n")
     reports = [store.sync() for _ in range(3)]
     assert [len(report.failures) for report in reports] == [1, 1, 1]
@@ -110,7 +110,7 @@ def test_a_failure_is_in_every_report_and_told_once(plugged: Any, home: Path, li
 
 def test_another_fault_in_the_same_file_is_told_again(plugged: Any, home: Path, listener: Listener) -> None:
     store = plugged(listener)
-    (home / "prompts").mkdir()
+    (home / "prompts").mkdir(parents=True)
     for text in ("template: 3\n", "template: 4\n"):
         (home / "prompts/p.yaml").write_text(text)
         store.sync()
@@ -267,7 +267,7 @@ def test_plugins_hear_of_each_change_after_it_is_committed(
     plugged: Any, home: Path, listener: Listener
 ) -> None:
     store = plugged(listener)
-    (home / "prompts").mkdir()
+    (home / "prompts").mkdir(parents=True)
     (home / "prompts/p.yaml").write_text("template: x\n")
     store.sync()
     (home / "prompts/p.yaml").unlink()
@@ -329,9 +329,9 @@ class Recipe(wilk.Model):
 @pytest.fixture
 def recipes(home: Path, tmp_path: Path) -> Any:
     (home / "recipes").mkdir(parents=True)
+    with wilk.open_store(home=home) as store, store.transaction():
+        store._engine.database.create_tables([Recipe])
     with wilk.open_store(home=home, host=Host(RecipePlugin())) as store:
-        with store.transaction():
-            store._engine.database.create_tables([Recipe])
         yield store
 
 
@@ -415,7 +415,7 @@ class BrokenPlugin:
 def test_a_kind_that_fails_on_a_file_stops_no_other(plugged: Any, home: Path) -> None:
     store = plugged(BrokenPlugin())
     for path in ("broken/a.yaml", "prompts/p.yaml"):
-        (home / path).parent.mkdir()
+        (home / path).parent.mkdir(parents=True)
         (home / path).write_text("template: x\n")
     report = store.sync()
     (failure,) = report.failures

@@ -14,6 +14,8 @@ from wilk.definitions import editing, patching, reader, writer
 from wilk.definitions.kinds import AGENT
 from wilk.errors import Invalid
 
+pytestmark = pytest.mark.storeless
+
 _words = st.sampled_from(
     [
         "no",

@@ -30,6 +30,7 @@ KINDS = {
     "register_strategies": "strategies",
     "register_archives": "archives",
     "register_caches": "caches",
+    "register_buses": "buses",
     "register_vector_indexes": "vector-indexes",
     "register_embedders": "embedders",
     "register_tools": "tools",
@@ -225,7 +226,7 @@ def test_every_kind_of_plugin_has_its_page() -> None:
     offers = {hook for hook in vars(hookspecs) if hook.startswith("register_")}
     assert set(KINDS) == offers
     pages = {page.stem for page in (DOCS / "plugins").glob("*.md")} - {"README"}
-    assert pages == {*KINDS.values(), "events"}
+    assert pages == {*KINDS.values(), "events", "conformance"}
 
 
 @pytest.mark.parametrize(("hook", "page"), KINDS.items())

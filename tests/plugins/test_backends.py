@@ -10,6 +10,8 @@ import pytest
 
 from wilk.testing import BackendSuite
 
+pytestmark = pytest.mark.storeless
+
 LIARS = """
 import pytest
 from dataclasses import replace

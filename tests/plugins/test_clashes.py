@@ -10,6 +10,8 @@ import wilk
 
 from .distributions import BACKEND, Site
 
+pytestmark = pytest.mark.sqlite  # the host alone, and its own backend among others
+
 COMMAND = """
 from wilk import Command, hookimpl
 

@@ -12,6 +12,8 @@ import pytest
 
 from .distributions import BACKEND, LISTENER, Site
 
+pytestmark = pytest.mark.sqlite  # the host alone: what is installed in these tests is no backend of theirs
+
 KINDS = {
     "backend": BACKEND.format(scheme="fake{n}"),
     "command": """

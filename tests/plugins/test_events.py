@@ -165,6 +165,7 @@ def test_the_other_listeners_are_told_when_one_fails(plugged: Plugged, listener:
     assert ("after", "session", "s") in listener.heard
 
 
+@pytest.mark.sqlite  # where only a test's plugins are installed
 def test_an_installed_listener_that_fails_is_logged_with_its_distribution(site: Site) -> None:
     site.add("moody", "from wilk import hookimpl\n@hookimpl\ndef after_save(): raise OSError('no')")
     done = site.wilk("sessions", "new", "--id", "s")
@@ -208,6 +209,7 @@ def test_a_before_hook_that_fails_stops_the_write_and_names_its_plugin(plugged: 
     assert store.users.find("u") is None
 
 
+@pytest.mark.sqlite  # where only a test's plugins are installed
 def test_an_installed_before_hook_that_fails_is_named_with_its_distribution(site: Site) -> None:
     site.add("moody", "from wilk import hookimpl\n@hookimpl\ndef before_save(): raise OSError('no')")
     done = site.wilk("sessions", "new", "--id", "s")

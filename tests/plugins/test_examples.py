@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.storeless
+
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ("host-app", "hot-reload", "hook-extension", "backend-encrypted", "connectome-component")
 

@@ -173,6 +173,7 @@ def test_a_disabled_plugin_is_never_imported(site: Site) -> None:
 # -- slow -----------------------------------------------------------------------------------
 
 
+@pytest.mark.sqlite  # where only a test's plugins are installed
 def test_a_slow_plugin_is_not_waited_for_unless_it_is_needed(site: Site) -> None:
     module = site.add("slow", f"import time\ntime.sleep(1.1)\n{HOOK}def after_delete(): ...")
     code = f"import sys, wilk\nwilk.open_store().sessions.create()\ntell('{module}' in sys.modules)"
@@ -185,6 +186,7 @@ def test_a_slow_plugin_is_listed_with_its_time(site: Site) -> None:
     assert found["slow"]["seconds"] >= 1.1 > found["sqlite"]["seconds"]
 
 
+@pytest.mark.sqlite  # where only a test's plugins are installed
 def test_a_slow_import_is_warned_of(site: Site) -> None:
     site.add("slow", f"import time\ntime.sleep(1.1)\n{HOOK}def store_opened(): ...")
     assert "plugin slow (wilk-slow 1.0) took 1." in site.wilk("sessions", "list").stderr

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 import wilk
 from wilk.sourcescan import OFFERS, Scan, offered_in, scan
 
+pytestmark = pytest.mark.storeless
+
 PLAIN = """
 from wilk import Backend, hookimpl
 

@@ -50,6 +50,7 @@ class AsyncMemories(Noun):
     """The verbs of memories, awaited."""
 
     add = writing(Memories.add)
+    extend = writing(Memories.extend)
     save_sequence = writing(Memories.save_sequence)
     get = reading(Memories.get)
     find = reading(Memories.find)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wilk.aio.nouns import Noun, reading, writing
+from wilk.aio.nouns import Noun, adding, reading, writing
 from wilk.services.conversation.messages import Messages
 from wilk.services.conversation.sessions import Sessions
 from wilk.services.conversation.tool_calls import ToolCalls
@@ -27,8 +27,8 @@ class AsyncSessions(Noun):
 class AsyncMessages(Noun):
     """The verbs of messages, awaited."""
 
-    append = writing(Messages.append)
-    extend = writing(Messages.extend)
+    append = adding(Messages.append)
+    extend = adding(Messages.extend)
     get = reading(Messages.get)
     find = reading(Messages.find)
     last = reading(Messages.last)

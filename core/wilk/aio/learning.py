@@ -15,6 +15,7 @@ class AsyncInteractions(Noun):
     """The verbs of interactions, awaited."""
 
     add = writing(Interactions.add)
+    extend = writing(Interactions.extend)
     update = writing(Interactions.update)
     act = writing(Interactions.act)
     actions = reading(Interactions.actions)

@@ -15,6 +15,7 @@ class AsyncPins(Noun):
     """The verbs of pins, awaited."""
 
     add = writing(Pins.add)
+    extend = writing(Pins.extend)
     get = reading(Pins.get)
     find = reading(Pins.find)
     list = reading(Pins.list)
@@ -39,6 +40,7 @@ class AsyncFacts(Noun):
     """The verbs of facts, awaited."""
 
     add = writing(Facts.add)
+    extend = writing(Facts.extend)
     retract = writing(Facts.retract)
     correct = writing(Facts.correct)
     get = reading(Facts.get)

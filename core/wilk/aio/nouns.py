@@ -41,6 +41,18 @@ def writing(verb: Callable[Concatenate[_S, _P], _R]) -> Callable[Concatenate[Nou
     return awaited
 
 
+def adding(verb: Callable[Concatenate[_S, _P], _R]) -> Callable[Concatenate[Noun, _P], Awaitable[_R]]:
+    """The awaited form of a verb that adds to the end of what its first argument names: of the same one
+    in the order of asking, also where the backend lets several write at once."""
+
+    async def awaited(noun: Noun, /, *args: _P.args, **options: _P.kwargs) -> _R:
+        place = args[0] if args else next(iter(options.values()), None)
+        return await noun._workers.write(lambda: verb(noun._verbs(), *args, **options), place=place)
+
+    update_wrapper(awaited, verb)
+    return awaited
+
+
 def aside(verb: Callable[Concatenate[_S, _P], _R]) -> Callable[Concatenate[Noun, _P], Awaitable[_R]]:
     """The awaited form of a verb that may take long, such as one that asks a server."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
@@ -42,8 +42,10 @@ if TYPE_CHECKING:
     from wilk.clock import Clock
     from wilk.definitions.watcher import Watcher
     from wilk.host import Host
+    from wilk.records.care import Health, Statistics
     from wilk.records.definitions import SyncReport
     from wilk.records.search import Found
+    from wilk.records.transfer import Moved, Progress
     from wilk.settings import Settings
 
 
@@ -100,6 +102,11 @@ class AsyncStore:
     @property
     def home(self) -> Path | None:
         return self._store.home
+
+    @property
+    def closed(self) -> bool:
+        """Whether the store has been closed."""
+        return self._workers.closed
 
     def transaction(self) -> AbstractAsyncContextManager[None]:
         """Make what the block does one change: all of it happens, or nothing.
@@ -159,12 +166,65 @@ class AsyncStore:
 
         return await self._workers.write(lambda: self._store.watch(tell))
 
+    async def move(
+        self,
+        to: str,
+        *,
+        without: Collection[str] = (),
+        progress: Callable[[Progress], object] | None = None,
+    ) -> Moved:
+        """Copy every row of this store into the database at the URL ``to``, and compare both at the end.
+
+        The target must hold no rows, but for those of an earlier move from here that was interrupted,
+        which goes on. This store is only read, and files of its home folder stay where they are; nothing
+        is switched over. Rows that change meanwhile are caught up with. Plugins are not told of the rows.
+        ``without``: plugins that are not installed any more, whose tables may stay behind. ``progress`` is
+        called after each batch, on a thread of the store; what it raises ends the move. Raises Conflict for
+        a target that is in use, MoveFailed for rows that it does not take, Busy when this store changes
+        again and again, and what opening raises.
+        """
+        return await self._workers.aside(
+            lambda: self._store.move(to, without=without, progress=progress), purpose="move"
+        )
+
+    async def compare(
+        self,
+        to: str,
+        *,
+        without: Collection[str] = (),
+        progress: Callable[[Progress], object] | None = None,
+    ) -> Moved:
+        """Compare every row of this store with those of the database at the URL ``to``; neither is written.
+
+        The arguments are those of :meth:`move`.
+        """
+        return await self._workers.aside(
+            lambda: self._store.compare(to, without=without, progress=progress), purpose="move"
+        )
+
     async def settle(self, timeout: float = 60.0) -> bool:
         """Wait for the work that goes on behind the verbs, such as compaction, at most ``timeout`` seconds.
 
         Returns whether it is done. Closing the store waits for it as well.
         """
         return await self._workers.read(lambda: self._store.settle(timeout))
+
+    async def health(self, *, timeout: float = 5.0) -> Health:
+        """Tell how the store fares: ``ok``, ``degraded`` or ``failing``, with the reasons.
+
+        Something is read, and something written and undone, so that nothing of it stays; within a
+        transaction nothing is written. What gives no answer within ``timeout`` seconds is a reason too: this
+        returns in about twice that at most, and raises nothing but Invalid for a ``timeout`` that is none.
+        """
+        return await self._workers.whenever(lambda: self._store.health(timeout=timeout))
+
+    async def statistics(self, *, quick: bool = False) -> Statistics:
+        """Tell how much there is of each kind, how large it is and grows, and what lies in folders.
+
+        Rows are counted, by an index where there is one. Bytes of each kind and growth read the tables;
+        ``quick`` leaves those out.
+        """
+        return await self._workers.aside(lambda: self._store.statistics(quick=quick))
 
     async def close(self) -> None:
         """Wait for open transactions, then close. Closing twice does nothing."""
@@ -220,6 +280,10 @@ class _Opening:
 def open_async_store(
     url: str | None = None,
     *,
+    backend: str | None = None,
+    base_dir: str | Path | None = None,
+    db_path: str | Path | None = None,
+    options: Mapping[str, Any] | None = None,
     home: str | Path | None = None,
     readonly: bool | None = None,
     host: Host | None = None,
@@ -231,5 +295,17 @@ def open_async_store(
     ``async with wilk.open_async_store() as store:`` or ``store = await wilk.open_async_store()``.
     """
     return _Opening(
-        partial(open_store, url, home=home, readonly=readonly, host=host, clock=clock, settings=settings)
+        partial(
+            open_store,
+            url,
+            backend=backend,
+            base_dir=base_dir,
+            db_path=db_path,
+            options=options,
+            home=home,
+            readonly=readonly,
+            host=host,
+            clock=clock,
+            settings=settings,
+        )
     )

@@ -14,23 +14,26 @@ happens fully.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakValueDictionary
 
 from wilk.errors import Busy, Closed
 
 if TYPE_CHECKING:
-    from wilk.engine import Transaction
     from wilk.store import Store
+    from wilk.transactions import Transaction
 
 READERS = 4
 """Threads for reading verbs."""
 ASIDE = 8
 """Threads for what may take long, for each purpose: tools, and whatever else."""
+
+_CHILD = "a task that is started inside `async with store.transaction()` cannot write before that is left"
 
 _R = TypeVar("_R")
 
@@ -48,6 +51,8 @@ class _Lane:
 
 class _Pin:
     """A task's open transaction: its lane, and which task that is."""
+
+    open = False
 
     def __init__(self, lane: _Lane, transaction: Transaction, task: asyncio.Task[Any] | None) -> None:
         self.lane = lane
@@ -67,6 +72,7 @@ class Workers:
         self._free: asyncio.Queue[_Lane] = asyncio.Queue()
         for lane in self._lanes:
             self._free.put_nowait(lane)
+        self._places: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._pin: ContextVar[_Pin | None] = ContextVar("wilk_transaction", default=None)
         self._closing = asyncio.Lock()
         self._closed = False
@@ -79,17 +85,20 @@ class Workers:
         self._check_open()
         return await asyncio.get_running_loop().run_in_executor(self._readers, call)
 
-    async def write(self, call: Callable[[], _R]) -> _R:
-        """Run a writing verb: in the task's transaction if it has one, else on a free lane."""
+    async def write(self, call: Callable[[], _R], *, place: object = None) -> _R:
+        """Run a writing verb: in the task's transaction if it has one, else on a free lane. Those for the
+        same ``place`` run one after the other."""
         pin = self._own_pin()
         if pin is not None:
             return await pin.lane.run(call)
-        lane = await self._take()
-        try:
-            return await lane.run(call)
-        finally:
-            # Whatever still runs is done before the next call on this one thread begins.
-            self._free.put_nowait(lane)
+        async with self._turn(place):
+            lane = await self._take()
+            try:
+                with self._explaining():
+                    return await lane.run(call)
+            finally:
+                # Whatever still runs is done before the next call on this one thread begins.
+                self._free.put_nowait(lane)
 
     async def write_out(self, call: Callable[[], _R]) -> _R:
         """Run a writing verb that must happen, in spite of cancellation: as ``write`` does, and where another
@@ -122,6 +131,13 @@ class Workers:
             self._aside[purpose] = ThreadPoolExecutor(ASIDE, thread_name_prefix=f"wilk-{purpose}")
         return await asyncio.get_running_loop().run_in_executor(self._aside[purpose], call)
 
+    async def whenever(self, call: Callable[[], _R]) -> _R:
+        """Run what raises nothing and ends by itself: also when the store is closed, or all threads wait."""
+        pin = self._own_pin()
+        if pin is not None:
+            return await pin.lane.run(call)
+        return await asyncio.to_thread(call)
+
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
         pin = self._own_pin()
@@ -140,11 +156,13 @@ class Workers:
     async def _entered(self, pin: _Pin) -> AsyncIterator[None]:
         entering = pin.lane.run(pin.transaction.__enter__)
         try:
-            await asyncio.shield(entering)
+            with self._explaining():
+                await asyncio.shield(entering)
         except asyncio.CancelledError as cancelled:
             await self._undo_entry(pin, entering, cancelled)
             raise
         token = self._pin.set(pin)
+        pin.open = True
         try:
             yield
         except BaseException as error:
@@ -153,6 +171,7 @@ class Workers:
         else:
             await finished(pin.lane.run(partial(pin.transaction.__exit__, None, None, None)))
         finally:
+            pin.open = False
             self._pin.reset(token)
 
     async def _undo_entry(self, pin: _Pin, entering: asyncio.Future[None], error: BaseException) -> None:
@@ -171,6 +190,24 @@ class Workers:
         pin = self._pin.get()
         return pin if pin is not None and pin.task is asyncio.current_task() else None
 
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
+        """Say whose transaction it is that a task waited for in vain, where it is the one that it was
+        started in."""
+        try:
+            yield
+        except Busy as error:
+            pin = self._pin.get()
+            if pin is None or not pin.open or pin.task is asyncio.current_task():
+                raise
+            raise Busy(f"{error}: {_CHILD}") from error
+
+    def _turn(self, place: object) -> AbstractAsyncContextManager[Any]:
+        """Whose turn it is at a place; one lane alone keeps the order of asking by itself."""
+        if len(self._lanes) == 1 or not isinstance(place, str):
+            return nullcontext()
+        return self._places.setdefault(place, asyncio.Lock())
+
     async def _take(self) -> _Lane:
         self._check_open()
         return await self._next_free()
@@ -185,13 +222,24 @@ class Workers:
                 return await self._free.get()
         except TimeoutError:
             raise Busy(
-                f"waited {self._engine.timeout:g} s for another task's transaction to end; a task "
-                "that is started inside `async with store.transaction()` cannot write before that is left"
+                f"waited {self._engine.timeout:g} s for another task's transaction to end; {_CHILD}"
             ) from None
 
     def _check_open(self) -> None:
         if self._closed:
             raise Closed("the store has been closed; open it again with wilk.open_async_store")
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def end(self) -> None:
+        """Close from outside of any loop, when the one that used this is gone; twice does no harm."""
+        if not self._closed:
+            self._closed = True
+            self._end()
+            for lane in self._lanes:
+                lane.thread.shutdown(wait=True)
 
     def _end(self) -> None:
         """Wait for reads that have begun, then close."""

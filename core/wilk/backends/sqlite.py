@@ -24,6 +24,7 @@ from wilk.settings import check
 if TYPE_CHECKING:
     from peewee import Database
 
+    from wilk.contracts import Figures
     from wilk.settings import Settings
 
 MEMORY = ":memory:"
@@ -65,14 +66,28 @@ def open_sqlite(url: str, settings: Settings) -> Opened:
     if path == MEMORY:
         # Every connection to :memory: is a database of its own, so all threads share one.
         opened = _opened(lambda: _connect(MEMORY, timeout, pragmas), shared=True)
-        return replace(opened, timeout=timeout, readonly=readonly)
+        name = f"memory {os.urandom(16).hex()}"
+        return replace(
+            opened,
+            timeout=timeout,
+            readonly=readonly,
+            identity=lambda _: name,
+            figures=_figures(None, readonly),
+        )
     file = Path(path).expanduser().absolute()
     if readonly:
         if not file.exists():
             raise NotFound("database file", str(file), "open it without readonly once to make it")
         address = f"{file.as_uri()}?mode=ro{_unchanging(file)}"
         opened = _opened(lambda: _connect(address, timeout, pragmas))
-        return replace(opened, timeout=timeout, readonly=True, folder=file.with_name(file.name + ".files"))
+        return replace(
+            opened,
+            timeout=timeout,
+            readonly=True,
+            identity=lambda _: _identity(file),
+            folder=file.with_name(file.name + ".files"),
+            figures=_figures(file, True),
+        )
     _private_file(file)
     lock = file.with_name(file.name + ".lock")
     _set_journal(file, journal, lock, timeout)
@@ -84,8 +99,35 @@ def open_sqlite(url: str, settings: Settings) -> Opened:
         readonly=False,
         migration_lock=lambda: _exclusive(lock, timeout),
         backup=lambda label: _backup(file, label),
+        identity=lambda _: _identity(file),
         folder=file.with_name(file.name + ".files"),
+        figures=_figures(file, False),
     )
+
+
+def _figures(file: Path | None, readonly: bool) -> Callable[[], Figures]:
+    """What tells of the file that is there now."""
+    identity = None
+    if file is not None:
+        status = os.stat(file)  # noqa: PTH116 (pathlib costs more here)
+        identity = (status.st_dev, status.st_ino)
+
+    def make() -> Figures:
+        from wilk.backends.sqlite_figures import SqliteFigures
+
+        return SqliteFigures(file, readonly=readonly, identity=identity)
+
+    return make
+
+
+def _identity(file: Path) -> str:
+    """The file itself, whichever of its names was used, and as long as it is there.
+
+    A file system may get another device number when it is mounted again; its own number stays.
+    """
+    found = file.stat()
+    own = os.statvfs(file).f_fsid if hasattr(os, "statvfs") else 0
+    return f"sqlite {own or found.st_dev}:{found.st_ino}"
 
 
 def _unchanging(file: Path) -> str:

@@ -54,12 +54,14 @@ class Cache:
         storage: CacheStorage | None,
         clock: Clock,
         submit: Callable[[str, Callable[[], object]], bool],
+        tell: Callable[[str, CacheStorage | None, str, Any], None] | None = None,
     ) -> None:
         self.namespace = namespace
         self.policy = policy
         self._storage = storage
         self._clock = clock
         self._submit = submit
+        self._tell = tell
         self._lock = threading.RLock()
         self._memory = Memory(policy.memory_bytes)
         self._closed = False
@@ -90,7 +92,9 @@ class Cache:
         A span such as "10m" or a timedelta; 0 is expired already, None is for ever. ``tags`` are names by
         which :meth:`clear` finds it. What is larger than the cache is not kept.
         """
-        self._keep(self._name(key), packed(value, self.policy), ttl, tags)
+        name = self._name(key)
+        self._keep(name, packed(value, self.policy), ttl, tags)
+        self._changed("set", name)
 
     def delete(self, key: str) -> bool:
         """Remove what is under a key; return whether there was something."""
@@ -103,6 +107,7 @@ class Cache:
             self._memory.drop([name])
         if storage is None:
             self._check_open()
+            self._changed("delete", name)
             return known is not None and not _expired(known, now)
         try:
             removed = storage.delete([name]) > 0
@@ -110,6 +115,7 @@ class Cache:
             with self._lock:
                 self._changes += 1
                 self._memory.drop([name])
+            self._changed("delete", name)
         self._distrusted.discard(name)
         return removed
 
@@ -140,6 +146,7 @@ class Cache:
                 known.expires_at = expires_at
             elif storage is not None:
                 self._memory.drop([name])  # another thread was in between: the tier below knows
+        self._changed("touch", name)
         return True
 
     def clear(self, *, prefix: str | None = None, tag: str | None = None) -> int:
@@ -150,21 +157,24 @@ class Cache:
             prefix = _storable(_text("prefix", prefix)).encode()[: _LONGEST - _HASHED].decode(errors="ignore")
         if tag is not None:
             (tag,) = _tags([tag])
-        storage = self._storage
+        storage, dropped = self._storage, 0
         with self._lock:
             self._changes += 1
             if storage is None:
                 self._check_open()
                 self._memory.drop(self._memory.expired(self._clock.now()))
                 chosen = list(self._memory) if prefix is tag else self._memory.matching(prefix, tag)
-                return self._memory.drop(chosen)
-            self._memory.clear()
-        try:
-            removed = storage.clear(prefix=prefix, tag=tag)
-        finally:
-            with self._lock:
-                self._changes += 1
+                dropped = self._memory.drop(chosen)
+            else:
                 self._memory.clear()
+        try:
+            removed = dropped if storage is None else storage.clear(prefix=prefix, tag=tag)
+        finally:
+            if storage is not None:
+                with self._lock:
+                    self._changes += 1
+                    self._memory.clear()
+            self._changed("clear", [prefix, tag])
         if prefix is tag:  # neither: nothing old is left below
             self._distrusted.clear()
         return removed
@@ -385,6 +395,11 @@ class Cache:
             self._changes += 1
         if large or (storage is not None and len(blob) + len(name) > self.policy.max_bytes):
             self._complain("a value is larger than the cache, and is not kept", f": {len(blob)} bytes")
+
+    def _changed(self, what: str, argument: Any) -> None:
+        """Tell other stores of a change, where there is a bus."""
+        if self._tell is not None:
+            self._tell(self.namespace, self._storage, what, argument)
 
     def _distrust(self, name: str) -> None:
         """Do not read what lies below under a name: it could not be replaced."""

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from wilk.caches.policy import policy
 from wilk.errors import BackendError, Closed, Invalid, WilkError
@@ -16,6 +16,7 @@ from wilk.records.cache import CacheStatistics
 
 if TYPE_CHECKING:
     from wilk.caches.cache import Cache
+    from wilk.caches.sheltering import Shelter
     from wilk.clock import Clock
     from wilk.contracts import CachePolicy, CacheStorage, CacheTier
     from wilk.settings import Settings
@@ -30,6 +31,14 @@ PATIENCE = 2.0
 """Seconds that closing waits for a refresh that runs."""
 
 
+class Telling(Protocol):
+    """What caches need of a bus."""
+
+    def join(self) -> None: ...
+
+    def tell(self, namespace: str, place: str | None, what: str, argument: Any) -> None: ...
+
+
 class Caches:
     """The caches by namespace. ``folder`` is None for a store without one, or that is read only: its caches
     lie in memory alone."""
@@ -42,12 +51,15 @@ class Caches:
         clock: Clock,
         worker: Worker,
         refresher: Worker,
+        bus: Telling | None = None,
     ) -> None:
         self._settings = settings
         self._tier = tier
         self._folder = None if folder is None else folder / "cache"
         self._clock = clock
         self._worker = worker
+        self._bus = bus
+        self._shelter: Shelter | None = None
         self._refresher = refresher  # computations of users: slow ones must hold up nothing else
         self._lock = threading.Lock()
         self._open: dict[str, Cache] = {}
@@ -67,7 +79,15 @@ class Caches:
                 raise Closed("the store has been closed; open it again with wilk.open_store")
             if namespace not in self._open:
                 storage = self._storage(namespace, chosen)
-                self._open[namespace] = Cache(namespace, chosen, storage, self._clock, self._refresher.submit)
+                tell = None
+                if self._bus is not None:
+                    self._bus.join()  # before anything is read that others may change
+                    from wilk.caches.hearing import telling
+
+                    tell = telling(self._bus.tell)
+                self._open[namespace] = Cache(
+                    namespace, chosen, storage, self._clock, self._refresher.submit, tell
+                )
                 if len(self._open) == 1:
                     self._worker.repeat("sweep of the caches", SWEEP, self.sweep)
             return self._open[namespace]
@@ -79,7 +99,17 @@ class Caches:
     def namespaces(self) -> list[str]:
         """The namespaces that hold something, or are open."""
         tier = self._tier(self._settings.cache_tier)
-        return sorted({*self._open, *filter(_is_name, tier.namespaces(self._settings, self._folder))})
+        there = (
+            self._sheltered(tier).namespaces()
+            if tier.remote
+            else tier.namespaces(self._settings, self._folder)
+        )
+        return sorted({*self._open, *filter(_is_name, there)})
+
+    @property
+    def away(self) -> bool:
+        """Whether the tier is on a server that cannot be reached just now."""
+        return self._shelter is not None and self._shelter.away
 
     def statistics(self, namespace: str | None = None) -> list[CacheStatistics]:
         """How each cache fares, or one. Those that nobody has opened are looked at from outside."""
@@ -96,7 +126,8 @@ class Caches:
     def sweep(self) -> int:
         """Remove what has expired, also from namespaces that nobody has opened; return how much."""
         removed = 0
-        for namespace in self.namespaces():
+        remote = self._tier(self._settings.cache_tier).remote  # whoever uses a cache there sweeps it
+        for namespace in list(self._open) if remote else self.namespaces():
             try:
                 if namespace in self._open:
                     removed += self._open[namespace].sweep()
@@ -106,6 +137,23 @@ class Caches:
             except WilkError as error:
                 logger.warning("cache %s is not swept: %s", namespace, error)
         return removed
+
+    def heard(self, namespace: str, place: str | None, what: str, argument: Any) -> None:
+        """Take note of what another store changed, also in a cache that nobody has opened here yet."""
+        from wilk.caches.hearing import heard
+
+        if namespace not in self._open:
+            if self._tier(self._settings.cache_tier).remote or namespace not in self.namespaces():
+                return
+            self.get(namespace)
+        heard(self._open[namespace], place, what, argument)
+
+    def lose(self) -> None:
+        """Empty the memory of all caches: changes by other stores were missed."""
+        from wilk.caches.hearing import lose
+
+        for cache in list(self._open.values()):
+            lose(cache)
 
     def close(self) -> None:
         """Close what is open. Refreshes that have not begun are due again another time; for the one that runs
@@ -125,13 +173,24 @@ class Caches:
         """The tier below memory; None where there is none, or it cannot be opened."""
         if not chosen.persistent:
             return None
+        tier = self._tier(self._settings.cache_tier)
         try:
-            return self._tier(self._settings.cache_tier).open(self._settings, self._folder, namespace, chosen)
+            if tier.remote:
+                return self._sheltered(tier).storage(namespace, chosen)
+            return tier.open(self._settings, self._folder, namespace, chosen)
         except (BackendError, OSError) as error:
             if not self._told:
                 self._told = True
                 logger.warning("caches lie in memory alone: %s", error)
             return None
+
+    def _sheltered(self, tier: CacheTier) -> Shelter:
+        """What keeps a remote tier's caches going while it is away."""
+        if self._shelter is None:
+            from wilk.caches.sheltering import Shelter
+
+            self._shelter = Shelter(tier, self._settings, self._folder, self._tier, self._worker)
+        return self._shelter
 
     def _statistics(self, namespace: str) -> CacheStatistics:
         if namespace in self._open:

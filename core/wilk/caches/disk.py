@@ -200,6 +200,13 @@ class Disk:
                 self._end_snapshot()  # what another computed just now is to be seen
             yield mine
 
+    def place(self) -> str | None:
+        """The file itself, as the system of this machine knows it."""
+        from wilk.caches.hearing import machine
+
+        identity = self._identity
+        return None if identity is None else ":".join(("disk", machine(), *map(str, identity)))
+
     def close(self) -> None:
         with self._lock:
             self._closed = True

@@ -58,7 +58,10 @@ def _demo(context: Context) -> None:
         show.broken_edit("temperature: 0.3", "temperature: warm")
         show.healing_edit("temperature: warm", "temperature: 0.2")
         watcher.stop()
-    show.farewell(home, session, time.perf_counter() - begun)
+    at = f"--home {_quoted(home)}"
+    if load(home=home).origins.get("url"):  # which the commands to come would follow
+        at += f" --url {_quoted(settings.url)}"
+    show.farewell(at, session, time.perf_counter() - begun)
 
 
 def _make(home: Path) -> None:
@@ -183,11 +186,10 @@ class _Show:
         self._out.line(Styled(state, "green"), f"agents/{AGENT}, revision {after.revision}", indent="   ")
         self._differences(before, after)
 
-    def farewell(self, home: Path, session: Session, seconds: float) -> None:
+    def farewell(self, at: str, session: Session, seconds: float) -> None:
         out = self._out
         out.line()
         out.line(Styled(f"All of this took {seconds:.1f} s. The folder stays. To look around:", "bold"))
-        at = f"--home {_quoted(home)}"
         for command, told in (
             (f"wilk agents list {at}", "the agents"),
             (f"wilk agents history {AGENT} --diff {at}", "what the last edit changed"),
@@ -265,7 +267,7 @@ def _short(row: list[str]) -> list[str]:
     return [*others, text if len(text) <= 100 else text[:99] + "…"]
 
 
-def _quoted(path: Path) -> str:
+def _quoted(path: object) -> str:
     from shlex import quote
 
     return quote(str(path))

@@ -37,7 +37,7 @@ _GROUPS = {
     "Search": ("search", "index", "vectors"),
     "Tools and packages": ("tools", "registry"),
     "Archive": ("archive", "retention"),
-    "The rest": ("cache", "plugins", "plugin", "config", "completion", "help"),
+    "The rest": ("health", "stats", "move", "cache", "plugins", "plugin", "config", "completion", "help"),
 }
 
 

@@ -66,15 +66,20 @@ def _show(context: Context, found: list[IndexStatus]) -> None:
             str(one.pending),
             str(one.failed),
             one.model or "",
+            one.searched_by or "",
         ]
         for one in found
     ]
     out.table(
-        ["KIND", "STATE", "RECORDS", "EMBEDDED", "PENDING", "FAILED", "MODEL"], rows, right=[2, 3, 4, 5]
+        ["KIND", "STATE", "RECORDS", "EMBEDDED", "PENDING", "FAILED", "MODEL", "INDEX"],
+        rows,
+        right=[2, 3, 4, 5],
     )
     for one in found:
         if one.error is not None:
             out.line(Styled(f"{one.kind}: {one.error}", "red"))
+    for reason in sorted({one.searched_by_reason for one in found if one.searched_by_reason is not None}):
+        out.note(f"vectors are compared by this process: {reason}")
     waiting = sum(one.pending - one.failed for one in found)
     if context.settings.embedder == "none":
         out.note("no vectors are made: the setting embedder is none")

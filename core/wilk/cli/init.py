@@ -20,13 +20,15 @@ def commands() -> Verb:
 
 
 def _init(context: Context) -> None:
+    from wilk.definitions import redaction
+
     home = context.settings.home
     if home is None:
         raise Invalid(
             "there is no home folder to make: a URL alone is a store without files; give --home DIR"
         )
     made = make_home(home)
-    database = context.store.settings.url  # opening makes it
+    database = redaction.hide(context.store.settings.url)  # opening makes it
     if context.out.json:
         context.out.document({"home": home, "made": made, "database": database})
         return

@@ -65,11 +65,11 @@ class _Reporter:
 
     def began(self, mode: str) -> None:
         self._mode = mode
-        home = str(self._store.home)
+        home = None if self._store.home is None else str(self._store.home)
         if self._out.json:
             self._tell({"event": "watching", "home": home, "mode": mode})
         else:
-            self._out.note(f"watching {home} ({mode}); Ctrl-C ends")
+            self._out.note(f"watching {home or 'what other stores change'} ({mode}); Ctrl-C ends")
         self._flush()
 
     def tell_mode(self, mode: str) -> None:

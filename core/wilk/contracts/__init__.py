@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from wilk.contracts.archives import ArchiveStorage as ArchiveStorage
     from wilk.contracts.backends import Backend as Backend
     from wilk.contracts.backends import Bus as Bus
+    from wilk.contracts.backends import BusKind as BusKind
     from wilk.contracts.backends import FullText as FullText
     from wilk.contracts.backends import Opened as Opened
     from wilk.contracts.backends import Pool as Pool
@@ -30,6 +31,13 @@ if TYPE_CHECKING:
     from wilk.contracts.extensions import ModelSet as ModelSet
     from wilk.contracts.extensions import Strategy as Strategy
     from wilk.contracts.extensions import Tokenizer as Tokenizer
+    from wilk.contracts.figures import EngineState as EngineState
+    from wilk.contracts.figures import Figures as Figures
+    from wilk.contracts.figures import Lock as Lock
+    from wilk.contracts.figures import PoolFigures as PoolFigures
+    from wilk.contracts.figures import Replica as Replica
+    from wilk.contracts.figures import Sizes as Sizes
+    from wilk.contracts.figures import TableSize as TableSize
     from wilk.contracts.registries import Registry as Registry
     from wilk.contracts.registries import RegistrySource as RegistrySource
     from wilk.contracts.tools import Tool as Tool
@@ -43,11 +51,12 @@ API_VERSION = (1, 0)
 
 _FAMILIES = {
     "archives": ("ArchiveStorage", "Archive"),
-    "backends": ("Bus", "FullText", "Pool", "Opened", "Backend"),
+    "backends": ("Bus", "BusKind", "FullText", "Pool", "Opened", "Backend"),
     "caches": ("CachePolicy", "CacheStorage", "CacheTier"),
     "definitions": ("DefinitionKind", "Problem", "SchemaNode"),
     "embedders": ("Embedding", "Embedder"),
     "extensions": ("Tokenizer", "Strategy", "Command", "ModelSet"),
+    "figures": ("EngineState", "Figures", "Lock", "PoolFigures", "Replica", "Sizes", "TableSize"),
     "registries": ("RegistrySource", "Registry"),
     "tools": ("Tool", "ToolContext"),
     "vectors": ("SpaceRows", "Nearest", "VectorIndex"),

@@ -12,9 +12,14 @@ if TYPE_CHECKING:
 
     from peewee import Database
 
+    from wilk.contracts.figures import Figures
+    from wilk.contracts.vectors import VectorIndex
+    from wilk.definitions.watcher import Watcher
     from wilk.errors import WilkError
     from wilk.models.statements import Statement
+    from wilk.records.definitions import SyncReport
     from wilk.settings import Settings
+    from wilk.store import Store
 
 
 Execute = Callable[..., list[tuple[Any, ...]]]
@@ -56,6 +61,16 @@ class Pool(Protocol):
 
     def abandon(self) -> None:
         """In a forked child: forget the connections, which are the parent's, and open others when asked."""
+
+
+class Followed(Protocol):
+    """Takes over what was changed past the store, such as files that people edit."""
+
+    def sync(self) -> SyncReport:
+        """Take over what has changed; tell what did, and what could not be taken over."""
+
+    def watch(self, on_report: Callable[[SyncReport], object] | None) -> Watcher:
+        """Begin to take over changes as they are made."""
 
 
 class Bus(Protocol):
@@ -104,6 +119,15 @@ class Opened:
     driver's own cursors read all at once; it is used within a snapshot or a transaction.
     ``translate``: turns an error of the driver into one of wilk's; None leaves it to the store.
     ``bus``: opens the engine's own way to tell other stores of changes.
+    ``vector_index``: an index of vectors of the engine's own. It is used where the setting
+    ``vector_index`` is ``auto`` and it does not refuse, or where that names it.
+    ``follow``: called with the store once its schema is up to date, and before anything is done with it;
+    what it returns takes over what people changed past the store.
+    ``identity``: given a way to execute SQL, a text that two URLs have in common if they lead to the same
+    rows, whatever they look like; moves go by the URL without it. ``renumber``: ``renumber(execute, table, column)`` puts the counter from
+    which an engine numbers new rows behind those there are; for engines that do not do so by themselves
+    when rows come with numbers of their own. ``rows_per_insert``: how many rows one INSERT takes at best.
+    ``figures``: makes what tells of the engine, for ``store.health()`` and ``store.statistics()``.
     """
 
     database: Database | None = None
@@ -125,6 +149,12 @@ class Opened:
     stream: Callable[[Any], Any] | None = None
     translate: Callable[[Exception], WilkError | None] | None = None
     bus: Callable[[], Bus] | None = None
+    vector_index: VectorIndex | None = None
+    follow: Callable[[Store], Followed | None] | None = None
+    identity: Callable[[Execute], str] | None = None
+    renumber: Callable[[Execute, str, str], object] | None = None
+    rows_per_insert: int = 100
+    figures: Callable[[], Figures] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +171,24 @@ class Backend:
     scheme: str
     open: Callable[[str, Settings], Opened | Database]
     capabilities: Collection[str] = frozenset()
+    summary: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.scheme
+
+
+@dataclass(frozen=True, eq=False)
+class BusKind:
+    """A way for stores to tell each other of changes, offered by ``register_buses`` and chosen by the
+    setting ``bus``.
+
+    ``open(url, settings, folder)`` gives a bus at once, and connects behind that; ``folder`` is where files
+    of the store may lie, None for a store without any.
+    """
+
+    scheme: str
+    open: Callable[[str, Settings, Path | None], Bus]
     summary: str = ""
 
     @property

@@ -39,6 +39,10 @@ class CacheStorage(Protocol):
 
     Keys are texts of at most 1,000 bytes in UTF-8, times microseconds since 1970. A tier that cannot
     read or write raises BackendError, and the cache goes on without it.
+
+    A storage may have one more method, ``place()``: a text that is the same for all storages that share
+    their entries, on whatever machine. Where it differs from that of a store that changed something, and
+    told so over a bus, the old entry is removed here as well; without it, it goes from memory alone.
     """
 
     def get(self, key: str, now: int) -> tuple[bytes, int, int | None] | None:
@@ -88,7 +92,9 @@ class CacheTier:
 
     ``open(settings, folder, namespace, policy)`` gives the storage of one namespace; ``folder`` is where
     files may lie, None for a store without any, in which case the answer may be None: memory alone.
-    ``namespaces(settings, folder)`` lists those that hold something.
+    ``namespaces(settings, folder)`` lists those that hold something. ``remote``: it lies on a server, which
+    may be away; caches then go on without it (memory, and files below ``folder``), and what changed is
+    removed from it when it is back.
     """
 
     name: str
@@ -97,3 +103,4 @@ class CacheTier:
     namespaces: Callable[[Settings, Path | None], Collection[str]] = field(
         default=lambda _settings, _folder: ()
     )
+    remote: bool = False

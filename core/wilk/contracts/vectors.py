@@ -47,8 +47,12 @@ class Nearest(Protocol):
     anybody sees it.
     """
 
-    last: int
-    """The greatest number that was taken in; those after it are handed over by ``add`` before a search."""
+    @property
+    def last(self) -> int:
+        """The greatest number that was taken in; those after it are handed over by ``add`` before a search.
+
+        An index that processes share asks where it lies; an attribute does for the others.
+        """
 
     def add(self, numbers: NDArray[int64], vectors: NDArray[float32]) -> None:
         """Take in vectors whose numbers are all greater than ``last``."""
@@ -86,9 +90,13 @@ class VectorIndex:
     ``work(index)`` is for an index that puts off what takes long, while it answers without it: it does a
     piece of that, of a second or less, on a thread of the store's, and returns whether more is left. Beside
     it the index is searched, added to and saved, so one with ``work`` guards itself.
+
+    ``refuses(dimension)`` is for one that cannot be used everywhere: why it cannot hold vectors of a
+    dimension, or None.
     """
 
     name: str
     open: Callable[[SpaceRows, Settings], Nearest]
     summary: str = ""
     work: Callable[[Any], bool] | None = None
+    refuses: Callable[[int], str | None] | None = None

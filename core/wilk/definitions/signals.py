@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from wilk.definitions.scope import Scope
@@ -159,6 +159,38 @@ class _Handler:
             self._source.take(self._path + name[len(self._real) :], event)
 
 
+def observed(folder: str, told: Callable[[str, bool], object]) -> Any:
+    """Begin to tell ``told(path, whether it is a folder)`` of whatever changes below a folder.
+
+    Returns what has ``stop()``, ``join()`` and ``is_alive()``; raises OSError where the system refuses.
+    """
+    from watchdog.observers import Observer
+
+    observer: Any = Observer()
+    observer.schedule(_Teller(told), folder, recursive=True)
+    try:
+        observer.start()
+    except BaseException:
+        observer.stop()
+        raise
+    return observer
+
+
+class _Teller:
+    """Passes on the paths of events that tell of a change."""
+
+    def __init__(self, told: Callable[[str, bool], object]) -> None:
+        self._told = told
+
+    def dispatch(self, event: FileSystemEvent) -> None:
+        if event.event_type in ("opened", "closed_no_write"):
+            return
+        if event.is_directory and event.event_type == "modified":
+            return
+        for path in {event.src_path, event.dest_path or event.src_path}:
+            self._told(os.fsdecode(path), event.is_directory)
+
+
 def file_system(path: str) -> str:
     """The type of the file system that a path lies on, as Linux names it; empty elsewhere."""
     try:
@@ -174,6 +206,11 @@ def file_system(path: str) -> str:
         if real == (point := fields[4].replace("\\040", " ")) or real.startswith(point.rstrip("/") + "/")
     ]
     return max(reversed(found), key=lambda each: each[0])[1] if found else ""
+
+
+def is_remote(kind: str) -> bool:
+    """Whether changes that others make on such a file system raise no signal on this machine."""
+    return kind.startswith(_REMOTE)
 
 
 def _roots(scope: Scope) -> Iterator[str]:

@@ -119,6 +119,14 @@ class Table:
         rows = self._engine.fetch(self._name("find"), self._find, parameters)
         return next(iter(self._made(rows)), None)
 
+    def states(self) -> list[tuple[str, int, bool]]:
+        """Id, revision and whether it is archived, of every record."""
+        model = self.model
+        query = model.select(model.id, model.revision, model.archived_at)
+        if not self.own:
+            query = query.where(model.kind == self.kind.name)
+        return [(id, revision, at is not None) for id, revision, at in self._engine.rows(query)]
+
     def living(self) -> list[Any]:
         """The records that are not archived, by id."""
         rows = self._engine.fetch(self._name("living"), self._living, () if self.own else (self.kind.name,))

@@ -17,7 +17,7 @@ from wilk.definitions.quiet import CONFIRM, CROWD, Batch, Pending
 from wilk.definitions.scope import Identity, Scope
 from wilk.definitions.signals import Source, open_source, warn_of_limit
 from wilk.errors import BackendError, Closed, SettingsError, WilkError
-from wilk.records.definitions import SyncReport
+from wilk.records.definitions import Change, SyncReport
 
 _log = logging.getLogger("wilk.watcher")
 
@@ -82,11 +82,13 @@ class Watcher:
         self._source: Source | None = None
         self._identity: Identity | None = None
         self._thread: threading.Thread | None = None
+        self.beside: list[Watcher] = []
+        """Watchers of something else, which stop with this one."""
 
     @property
     def mode(self) -> str:
         """How changes are noticed: ``inotify``, ``native`` (the system's own way), ``polling``,
-        or ``waiting`` while there is no home folder, and ``stopped``."""
+        ``bus`` (a store without a folder), or ``waiting`` while there is no home folder, and ``stopped``."""
         if not self.alive:
             return "stopped"
         source = self._source
@@ -124,6 +126,8 @@ class Watcher:
 
     def stop(self) -> None:
         """Stop watching, and sync what has changed up to now."""
+        for other in self.beside:
+            other.stop()
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
@@ -143,6 +147,11 @@ class Watcher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    def follow(self, changes: Collection[Change]) -> None:
+        """Report what another store changed."""
+        if self.alive:
+            self._report(SyncReport(0, 0, tuple(changes), ()))
 
     # -- called by the source's threads ---------------------------------------------------
 

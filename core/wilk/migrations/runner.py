@@ -24,7 +24,8 @@ def migrate(engine: Engine, opened: Opened, model_sets: Iterable[ModelSet]) -> l
     """
     sets = [(TABLE, FOLDER, "wilk")]
     sets += [(f"{one.name}_migrations", one.migrations, f"plugin {one.name}") for one in model_sets]
-    applied = {table: _applied(engine, table) for table, _, _ in sets}
+    with engine.pinned():  # where there is no connection to be had, that is the error
+        applied = {table: _applied(engine, table) for table, _, _ in sets}
     if not any(_pending(folder, applied[table], owner) for table, folder, owner in sets):
         return []
     if engine.readonly:

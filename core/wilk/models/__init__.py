@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from wilk.models.search import Vector as Vector
     from wilk.models.search import VectorSpace as VectorSpace
     from wilk.models.search import VectorTag as VectorTag
+    from wilk.models.transfer import Move as Move
 
 _FAMILIES = {
     "conversation": ("ArchiveEntry", "Message", "Session", "ToolCall"),
@@ -81,8 +82,14 @@ _FAMILIES = {
     "people": ("Group", "Membership", "User"),
     "registry": ("Installation", "RegistryPackage"),
     "search": ("IndexedKind", "Passage", "Pending", "Vector", "VectorSpace", "VectorTag"),
+    "transfer": ("Move",),
 }
 _FAMILY = {name: family for family, names in _FAMILIES.items() for name in names}
+
+
+def every() -> list[Any]:
+    """All models, family by family."""
+    return [getattr(import_module(f"wilk.models.{family}"), name) for name, family in _FAMILY.items()]
 
 
 def fields_of(model: Any, record: Any) -> list[Any]:

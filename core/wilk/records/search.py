@@ -84,7 +84,9 @@ class IndexStatus(NamedTuple):
 
     ``state`` is ``none`` (no embedder, or none made yet), ``active`` or ``building``; ``records`` how many
     there are, ``embedded`` how many have vectors by ``model``, ``pending`` how many wait, ``failed`` how many
-    of these were refused; ``error`` the last error.
+    of these were refused; ``error`` the last error. ``searched_by`` names the index that finds the
+    nearest of its vectors, None while there are none; ``searched_by_reason`` tells why that is not the
+    backend's own.
     """
 
     kind: str
@@ -96,3 +98,5 @@ class IndexStatus(NamedTuple):
     pending: int
     failed: int
     error: str | None
+    searched_by: str | None = None
+    searched_by_reason: str | None = None

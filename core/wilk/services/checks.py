@@ -46,6 +46,13 @@ def fraction(name: str, value: Any) -> float:
     return float(value)
 
 
+def seconds(name: str, value: Any, *, most: float = 3600.0) -> float:
+    """Return a number of seconds above 0, or raise Invalid."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 < value <= most:
+        raise _wrong(name, value, f"a number of seconds above 0, at most {most:g}, is wanted")
+    return float(value)
+
+
 def whole(name: str, value: Any, *, least: int = 0) -> int:
     """Return a whole number that is not below ``least``, or raise Invalid."""
     if type(value) is not int or not least <= value < 2**63:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +25,7 @@ from wilk.hookspecs import hookimpl
 from wilk.host import Host
 from wilk.settings import Settings
 from wilk.store import Store, open_store
+from wilk.testing.archive_faults import ArchiveFaults
 
 
 def entries(*numbers: int, text: str = "x") -> list[tuple[int, bytes]]:
@@ -33,18 +33,8 @@ def entries(*numbers: int, text: str = "x") -> list[tuple[int, bytes]]:
     return [(number, json.dumps({"entry": number, "data": {"text": text}}).encode()) for number in numbers]
 
 
-class ArchiveSuite:
+class ArchiveSuite(ArchiveFaults):
     """Subclass it with a fixture ``archive``."""
-
-    @pytest.fixture
-    def archive(self) -> Archive:
-        raise NotImplementedError("give a wilk.Archive")
-
-    @pytest.fixture
-    def settings(self, tmp_path: Path) -> Settings:
-        """What the archive is opened with."""
-        url = f"sqlite:///{tmp_path}/home/wilk.db"
-        return Settings(home=tmp_path / "home", url=url, disabled_plugins=("wilk-audit", "wilk-tokens"))
 
     @pytest.fixture
     def storage(self, archive: Archive, settings: Settings) -> Iterator[ArchiveStorage]:

@@ -16,7 +16,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
@@ -32,6 +32,8 @@ from wilk.models.conversation import Session as SessionModel
 from wilk.models.people import User as UserModel
 from wilk.settings import Settings
 from wilk.store import Store, open_store
+from wilk.testing.backend_faults import BackendFaults
+from wilk.testing.faults import Seen, fault
 
 CAPABILITIES = frozenset({"persistent", "processes", "readonly", "full-text", "backup"})
 
@@ -60,9 +62,11 @@ HOSTILE_VALUES: tuple[Any, ...] = (
 
 _OTHER_PROCESS = """
 import json, sys
+from importlib import import_module
 from wilk import Host, Settings, open_store
-url, options, session, count = json.loads(sys.argv[1])
-with open_store(settings=Settings(url=url, **options), host=Host()) as store:
+url, options, session, count, modules, sys.path = json.loads(sys.argv[1])
+host = Host(*map(import_module, modules))
+with open_store(settings=Settings(url=url, **options), host=host) as store:
     for number in range(count):
         store.messages.append(session, "user", f"{sys.argv[2]} {number}")
     if not count:
@@ -70,7 +74,7 @@ with open_store(settings=Settings(url=url, **options), host=Host()) as store:
 """
 
 
-class BackendSuite:
+class BackendSuite(BackendFaults):
     """The contract of a backend. A subclass gives ``url``, a place where no database is yet.
 
     The backend is found by its entry point: install its package (``pip install -e .``) first.
@@ -78,62 +82,13 @@ class BackendSuite:
     ``persistent`` for a database in memory; that it lacks them is tested like the rest.
     """
 
-    without: Collection[str] = ()
-
-    @pytest.fixture
-    def url(self) -> str:
-        """Where the database is to be; a subclass says it."""
-        raise NotImplementedError("a subclass of BackendSuite has a fixture `url`")
-
-    @pytest.fixture
-    def settings(self) -> Mapping[str, Any]:
-        """Settings that the backend needs, beside the URL."""
-        return {}
-
-    @pytest.fixture
-    def host(self) -> Host:
-        """The host, with what is installed."""
-        return Host()
-
-    @pytest.fixture
-    def backend(self, host: Host, url: str) -> Backend:
-        """The backend of the URL's scheme."""
-        return host.backend(url.partition("://")[0])
-
-    @pytest.fixture
-    def opens(self, url: str, settings: Mapping[str, Any], host: Host) -> Iterator[Callable[..., Store]]:
-        """Opens the store, and closes it after the test."""
-        stores = []
-
-        def opened(**options: Any) -> Store:
-            store = open_store(settings=Settings(url=url, **{**settings, **options}), host=host)
-            stores.append(store)
-            return store
-
-        yield opened
-        for store in stores:
-            store.close()
-
-    @pytest.fixture
-    def store(self, opens: Callable[..., Store]) -> Store:
-        """The open store."""
-        return opens()
-
-    @pytest.fixture
-    def session(self, store: Store) -> str:
-        """The id of a session without messages."""
-        return store.sessions.create().id
-
-    @pytest.fixture
-    def has(self, backend: Backend) -> Callable[[str], bool]:
-        """Whether a capability is promised."""
-        return lambda capability: capability in backend.capabilities and capability not in self.without
-
     # -- what it says of itself -----------------------------------------------------------
 
+    @fault("capabilities")
     def test_its_capabilities_are_known_ones(self, backend: Backend) -> None:
         assert set(backend.capabilities) <= CAPABILITIES
 
+    @fault("capabilities")
     def test_a_url_lacks_only_what_the_backend_promises(self, backend: Backend) -> None:
         assert set(self.without) <= set(backend.capabilities)
 
@@ -321,8 +276,13 @@ class BackendSuite:
 
     # -- search ---------------------------------------------------------------------------
 
-    def test_full_text_is_there_if_it_is_promised(self, store: Store, has: Callable[[str], bool]) -> None:
-        assert (store._engine.full_text is not None) == has("full-text")
+    @fault("capabilities")
+    def test_full_text_is_there_if_it_is_promised(
+        self, store: Store, has: Callable[[str], bool], seen: Seen
+    ) -> None:
+        there = store._engine.full_text is not None
+        seen.capability("full-text", promised=has("full-text"), works=there)
+        seen.check()
 
     def test_words_are_found_whatever_their_case(self, store: Store, session: str) -> None:
         store.messages.append(session, "user", "The Wolf is here")
@@ -370,30 +330,38 @@ class BackendSuite:
         with pytest.raises(Closed):
             store.sessions.get(session)
 
+    @fault("capabilities")
     def test_it_outlives_the_store_if_that_is_promised(
-        self, opens: Callable[..., Store], has: Callable[[str], bool]
+        self, opens: Callable[..., Store], has: Callable[[str], bool], seen: Seen
     ) -> None:
         first = opens()
         first.sessions.create(id="s", name="kept")
         first.close()
         found = opens().sessions.find("s")
-        assert (found is not None and found.name == "kept") == has("persistent")
+        kept = found is not None and found.name == "kept"
+        seen.capability("persistent", promised=has("persistent"), works=kept)
+        seen.check()
 
+    @fault("capabilities")
     def test_it_can_be_opened_to_be_read_if_that_is_promised(
-        self, opens: Callable[..., Store], has: Callable[[str], bool]
+        self, opens: Callable[..., Store], has: Callable[[str], bool], seen: Seen
     ) -> None:
         opens().sessions.create(id="s")
-        if not has("readonly"):
-            with pytest.raises(WilkError):
-                opens(readonly=True)
-            return
-        reader = opens(readonly=True)
-        assert reader.sessions.get("s").id == "s"
-        with pytest.raises(ReadOnly):
-            reader.sessions.create()
-        with pytest.raises(ReadOnly):  # not by the store's leave alone
-            reader._engine.run(SessionModel.delete())
+        works, how = True, ""
+        try:
+            reader = opens(readonly=True)
+            reader.sessions.get("s")
+        except WilkError as error:
+            works, how = False, str(error)
+        seen.capability("readonly", promised=has("readonly"), works=works, more=how)
+        seen.check()
+        if works:
+            with pytest.raises(ReadOnly):
+                reader.sessions.create()
+            with pytest.raises(ReadOnly):  # not by the store's leave alone
+                reader._engine.run(SessionModel.delete())
 
+    @fault("capabilities")
     def test_it_makes_backups_if_that_is_promised(
         self,
         backend: Backend,
@@ -401,11 +369,13 @@ class BackendSuite:
         settings: Mapping[str, Any],
         store: Store,
         has: Callable[[str], bool],
+        seen: Seen,
     ) -> None:
         store.sessions.create()
         opened = backend.open(url, Settings(url=url, **settings))
         backup = opened.backup if isinstance(opened, Opened) else None
-        assert (backup is not None) == has("backup")
+        seen.capability("backup", promised=has("backup"), works=backup is not None)
+        seen.check()
         if backup is not None:
             copy = backup("suite")
             assert copy is not None
@@ -452,45 +422,62 @@ class BackendSuite:
         reader.join()
         assert found == [None]
 
+    @fault("capabilities")
     def test_another_process_can_write_if_that_is_promised(
         self,
         opens: Callable[..., Store],
         url: str,
         settings: Mapping[str, Any],
         has: Callable[[str], bool],
+        seen: Seen,
     ) -> None:
         store = opens()
         store.sessions.create(id="s")
-        _, errors = _ended(_process(url, settings, "s", 3, "other"))
-        seen = [message.text for message in store.messages.last("s")]
-        assert (seen == ["other 0", "other 1", "other 2"]) == has("processes"), errors
+        _, errors = _ended(self._process(url, settings, "s", 3, "other"))
+        texts = [message.text for message in store.messages.last("s")]
+        works = texts == ["other 0", "other 1", "other 2"]
+        seen.capability("processes", promised=has("processes"), works=works, more=errors)
+        seen.check()
 
+    @fault("capabilities")
     def test_processes_can_make_the_database_together_if_that_is_promised(
         self,
         opens: Callable[..., Store],
         url: str,
         settings: Mapping[str, Any],
         has: Callable[[str], bool],
+        seen: Seen,
     ) -> None:
-        codes, errors = _ended(*[_process(url, settings, f"s{number}", 0, "") for number in range(3)])
-        if has("processes"):
-            assert codes == [0, 0, 0], errors
-            assert sorted(session.id for session in opens().sessions.list()) == ["s0", "s1", "s2"]
-        else:
-            assert opens().sessions.list() == []
+        codes, errors = _ended(*[self._process(url, settings, f"s{number}", 0, "") for number in range(3)])
+        made = sorted(session.id for session in opens().sessions.list())
+        works = (codes, made) == ([0, 0, 0], ["s0", "s1", "s2"])
+        seen.capability("processes", promised=has("processes"), works=works, more=errors)
+        seen.check()
 
+    @fault("capabilities")
     def test_processes_that_append_lose_nothing_if_that_is_promised(
         self,
         opens: Callable[..., Store],
         url: str,
         settings: Mapping[str, Any],
         has: Callable[[str], bool],
+        seen: Seen,
     ) -> None:
         store = opens()
         store.sessions.create(id="s")
-        _, errors = _ended(*[_process(url, settings, "s", 25, name) for name in "abc"])
-        sequences = [message.sequence for message in store.messages.page("s", limit=200)]
-        assert sequences == ([*range(1, 76)] if has("processes") else []), errors
+        _, errors = _ended(*[self._process(url, settings, "s", 25, name) for name in "abc"])
+        works = [message.sequence for message in store.messages.page("s", limit=200)] == [*range(1, 76)]
+        seen.capability("processes", promised=has("processes"), works=works, more=errors)
+        seen.check()
+
+    def _process(
+        self, url: str, settings: Mapping[str, Any], session: str, count: int, name: str
+    ) -> subprocess.Popen[str]:
+        """Begin to append messages from another process; with a count of 0, to make the session."""
+        job = json.dumps([url, dict(settings), session, count, list(self.modules), sys.path])
+        return subprocess.Popen(  # noqa: S603 (this Python, and arguments of our own)
+            [sys.executable, "-c", _OTHER_PROCESS, job, name], stderr=subprocess.PIPE, text=True
+        )
 
 
 class _Told:
@@ -518,16 +505,6 @@ def _typed(value: Any) -> Any:
     if isinstance(value, list):
         return [_typed(item) for item in value]
     return type(value), value
-
-
-def _process(
-    url: str, settings: Mapping[str, Any], session: str, count: int, name: str
-) -> subprocess.Popen[str]:
-    """Begin to append messages from another process; with a count of 0, to make the session."""
-    told = json.dumps([url, dict(settings), session, count])
-    return subprocess.Popen(  # noqa: S603 (this Python, and arguments of our own)
-        [sys.executable, "-c", _OTHER_PROCESS, told, name], stderr=subprocess.PIPE, text=True
-    )
 
 
 def _ended(*processes: subprocess.Popen[str]) -> tuple[list[int], str]:

@@ -14,54 +14,23 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
-from wilk.contracts import CachePolicy, CacheStorage, CacheTier
+from wilk.contracts import CacheStorage, CacheTier
 from wilk.hookspecs import hookimpl
 from wilk.host import Host
 from wilk.settings import Settings
 from wilk.store import Store, open_store
+from wilk.testing.cache_faults import CacheFaults
 
 NOW = 1_800_000_000_000_000
 SECOND = 1_000_000
 KEYS = ("key", "", "two words", "ü \U0001f43a", "NUL \0 and %_*?[", "x" * 1000)
 
 
-class CacheSuite:
+class CacheSuite(CacheFaults):
     """Subclass it with a fixture ``tier``."""
-
-    @pytest.fixture
-    def tier(self) -> CacheTier:
-        raise NotImplementedError("give a wilk.CacheTier")
-
-    @pytest.fixture
-    def settings(self, tmp_path: Path) -> Settings:
-        """What the tier is opened with."""
-        url = f"sqlite:///{tmp_path}/home/wilk.db"
-        return Settings(home=tmp_path / "home", url=url, disabled_plugins=("wilk-audit", "wilk-tokens"))
-
-    @pytest.fixture
-    def opened(
-        self, tier: CacheTier, settings: Settings, tmp_path: Path
-    ) -> Iterator[Callable[..., CacheStorage]]:
-        """Opens storages of one namespace: ``opened(max_bytes=…)``; all see the same entries."""
-        with ExitStack() as stack:
-
-            def open_one(namespace: str = "suite", max_bytes: int = 1_000_000) -> CacheStorage:
-                policy = CachePolicy(None, max_bytes, max_bytes // 5)
-                storage = tier.open(settings, tmp_path / "cache", namespace, policy)
-                assert storage is not None, "with a folder, a tier gives a storage"
-                stack.callback(storage.close)
-                return storage
-
-            yield open_one
-
-    @pytest.fixture
-    def storage(self, opened: Callable[..., CacheStorage]) -> CacheStorage:
-        return opened()
 
     @pytest.mark.parametrize("key", KEYS)
     @pytest.mark.parametrize("value", [b"", b"\0\xff", b"x" * 100_000], ids=["empty", "bytes", "long"])

@@ -27,6 +27,7 @@ from wilk.hookspecs import hookimpl
 from wilk.host import Host
 from wilk.settings import Settings
 from wilk.store import open_store
+from wilk.testing.faults import Graded, Seen, fault
 
 if TYPE_CHECKING:
     from numpy import float32
@@ -54,8 +55,14 @@ CLOSE = 1e-4
 """Numbers of one text may differ by rounding with what stands beside it in a batch, and by no more."""
 
 
-class EmbedderSuite:
+class EmbedderSuite(Graded):
     """Subclass it with a fixture ``embedder``."""
+
+    kind = "embedder"
+    faults = ("contract", "lock storm", "hostile text")
+
+    def offer(self, request: pytest.FixtureRequest) -> Any:
+        return request.getfixturevalue("embedder")
 
     @pytest.fixture
     def embedder(self) -> Embedder:
@@ -127,6 +134,18 @@ class EmbedderSuite:
     def test_queries_have_vectors_of_the_same_dimension(self, embedding: Embedding) -> None:
         assert embedding.embed(TEXTS[:1], query=True).shape == embedding.embed(TEXTS[:1]).shape
 
+    def test_all_vectors_are_of_one_dimension(self, embedding: Embedding, seen: Seen) -> None:
+        dimension = embedding.embed(TEXTS[:1]).shape[1]
+        for name, text in {"another text": TEXTS[1], **ODD}.items():
+            seen.tried()
+            other = embedding.embed([text]).shape[1]
+            if other != dimension:
+                seen.found(
+                    "changed", f"the vector of {name}, of dimension {other}", f"after one of {dimension}"
+                )
+        seen.check()
+
+    @fault("hostile text")
     @pytest.mark.parametrize("name", ODD)
     def test_any_text_has_a_vector(self, embedding: Embedding, name: str) -> None:
         import numpy as np
@@ -136,6 +155,7 @@ class EmbedderSuite:
         assert np.isfinite(vectors).all()
         _same(vectors[[0, 2]], embedding.embed(TEXTS[:2]))
 
+    @fault("lock storm")
     def test_several_threads_may_use_it(self, embedding: Embedding) -> None:
         wanted, failures = embedding.embed(TEXTS), []
 

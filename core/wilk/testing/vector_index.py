@@ -18,15 +18,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from wilk.contracts import Nearest, VectorIndex
-from wilk.hookspecs import hookimpl
-from wilk.host import Host
 from wilk.settings import Settings
-from wilk.store import Store, open_store
+from wilk.store import Store
+from wilk.testing.vector_faults import VectorIndexFaults, store_with
 
 if TYPE_CHECKING:
     from numpy import float32, int64
@@ -98,7 +97,7 @@ def clustered(count: int, dimension: int = 24, *, seed: int = 1) -> NDArray[floa
     return found.astype(np.float32)
 
 
-class VectorIndexSuite:
+class VectorIndexSuite(VectorIndexFaults):
     """Subclass it with a fixture ``index``."""
 
     recall = 1.0
@@ -106,18 +105,9 @@ class VectorIndexSuite:
     """How many vectors the tests of recall have."""
 
     @pytest.fixture
-    def index(self) -> VectorIndex:
-        raise NotImplementedError("give a wilk.VectorIndex")
-
-    @pytest.fixture
-    def settings(self, tmp_path: Path) -> Settings:
-        """What the index is opened with."""
-        return Settings(home=tmp_path / "home", url=f"sqlite:///{tmp_path}/home/wilk.db")
-
-    @pytest.fixture
     def store(self, index: VectorIndex, settings: Settings) -> Iterator[Store]:
         """A store that uses the index."""
-        with _store_with(index, settings) as store:
+        with store_with(index, settings) as store:
             yield store
 
     # -- what is found --------------------------------------------------------------------
@@ -376,10 +366,10 @@ class VectorIndexSuite:
         self, index: VectorIndex, settings: Settings
     ) -> None:
         vectors = clustered(300)
-        with _store_with(index, settings) as first:
+        with store_with(index, settings) as first:
             first.vectors.extend("c", [(f"r{n}", vector) for n, vector in enumerate(vectors[:200])])
             first.vectors.search("c", vectors[0])
-        with _store_with(index, settings) as second:
+        with store_with(index, settings) as second:
             second.vectors.remove("c", ["r3"])
             second.vectors.extend("c", [(f"r{n}", vector) for n, vector in enumerate(vectors[200:], 200)])
             found = [second.vectors.search("c", vectors[n], 1)[0].id for n in (3, 7, 250)]
@@ -424,17 +414,3 @@ def _catch_up(opened: Nearest, given: Given) -> None:
     numbers, vectors = given.after(opened.last, len(given.held) + 1)
     if len(numbers):
         opened.add(numbers, vectors)
-
-
-def _store_with(index: VectorIndex, settings: Settings) -> Store:
-    from dataclasses import replace
-
-    class Plugin:
-        @hookimpl
-        def register_vector_indexes(self) -> Iterator[Any]:
-            yield index
-
-    choose = {f"vector_indexes.{index.name}": "mine"}
-    host = Host(prefer=choose)
-    host.register(Plugin(), "mine")
-    return open_store(settings=replace(settings, vector_index=index.name, choose=choose), host=host)

@@ -13,7 +13,7 @@ from wilk.events import Events
 from wilk.models.statements import param
 from wilk.records.connectome import Memory
 from wilk.records.decoding import decoder
-from wilk.services import checks
+from wilk.services import batches, checks
 from wilk.services.arguments import UNSET, Unset
 from wilk.services.checks import identifier, optional
 from wilk.services.checks import limit as limits
@@ -106,6 +106,13 @@ class Memories:
             engine.execute(engine.statement("memories.save", _save).sql, _row(memory))
             self._events.saving("memory", memory)
             return memory
+
+    def extend(self, memories: Iterable[Mapping[str, Any]]) -> Sequence[Memory]:
+        """Keep many memories in one transaction: all of them, or none.
+
+        Each is an object with ``content`` and whatever else :meth:`add` takes, by the same names.
+        """
+        return batches.added(self._engine, self.add, "memories", memories)
 
     def save_sequence(
         self,

@@ -7,6 +7,7 @@ once from the models.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import NoneType
@@ -392,7 +393,9 @@ def _without_repeats(rows: list[list[Any]], earlier: Mapping[str, Message]) -> l
 
 
 def _taken(id: str, error: Conflict) -> Conflict:
-    return Conflict(f"there is a message {id!r} already") if "messages.id" in str(error) else error
+    """What an engine says of a unique column, or of its index by our name for that."""
+    taken = re.search(r"\bmessages[._]id\b", str(error))
+    return Conflict(f"there is a message {id!r} already") if taken else error
 
 
 def _moment(created_at: datetime) -> int:

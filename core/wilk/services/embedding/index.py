@@ -105,6 +105,7 @@ class Index:
         newest = known[-1] if known else None
         pending, failed, error = waiting or Waiting(0, 0, None)
         building = newest is not None and (newest.state == "building" or newest.cursor is not None)
+        chosen = None if newest is None else self._indexes().chosen(newest.dimension)
         return IndexStatus(
             kind=kind,
             state="none" if newest is None else "building" if building else "active",
@@ -115,6 +116,8 @@ class Index:
             pending=pending,
             failed=failed,
             error=error or (self._indexing.error if pending else None),
+            searched_by=None if chosen is None else chosen.found_by.name,
+            searched_by_reason=None if chosen is None else chosen.instead_of,
         )
 
     def _count(self, model: Any) -> int:

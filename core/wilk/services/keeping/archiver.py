@@ -131,7 +131,7 @@ class Archiver:
                         row["id"] if name == "interaction" else row.get("interaction_id") or interaction,
                         now,
                         batch,
-                        row.get("sequence"),
+                        row["sequence"] if name == "message" else None,
                         row.get("idempotency_key"),
                         len(data.encode()),
                     )

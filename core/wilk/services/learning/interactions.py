@@ -14,7 +14,7 @@ from wilk.models.statements import param
 from wilk.records.connectome import Memory
 from wilk.records.decoding import decoder
 from wilk.records.learning import Action, Feedback, Interaction, Related
-from wilk.services import checks
+from wilk.services import batches, checks
 from wilk.services.arguments import UNSET, Unset
 from wilk.services.checks import identifier, optional
 from wilk.services.checks import limit as limits
@@ -119,6 +119,13 @@ class Interactions:
             if added is not None:
                 self._engine.after_commit(lambda: added(interaction))
             return interaction
+
+    def extend(self, interactions: Iterable[Mapping[str, Any]]) -> Sequence[Interaction]:
+        """Keep many exchanges in one transaction: all of them, or none.
+
+        Each is an object with ``user_query`` and whatever else :meth:`add` takes, by the same names.
+        """
+        return batches.added(self._engine, self.add, "interactions", interactions)
 
     def update(
         self,

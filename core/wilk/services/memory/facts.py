@@ -8,7 +8,7 @@ Time-Oriented Database Applications in SQL, 1999, chapter 10).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -19,7 +19,7 @@ from wilk.events import Events
 from wilk.models.statements import param
 from wilk.records.decoding import decoder
 from wilk.records.memory import Fact
-from wilk.services import checks
+from wilk.services import batches, checks
 from wilk.services.arguments import UNSET, Unset
 from wilk.services.checks import limit as limits
 from wilk.services.keeping.archiver import Archiver
@@ -86,6 +86,13 @@ class Facts:
             if source is not None:
                 check_message(self._engine, source, session)
             return self._insert(fact._replace(recorded_at=clock.to_datetime(self._engine.clock.now())))
+
+    def extend(self, facts: Iterable[Mapping[str, Any]]) -> Sequence[Fact]:
+        """Record many facts in one transaction: all of them, or none.
+
+        Each is an object with ``subject``, ``predicate``, ``object`` and whatever else :meth:`add` takes.
+        """
+        return batches.added(self._engine, self.add, "facts", facts)
 
     def retract(self, id: str) -> Fact:
         """Stop believing a fact. It stays, for whoever asks what was known before.

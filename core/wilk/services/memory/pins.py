@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from wilk import clock, models
@@ -12,7 +12,7 @@ from wilk.events import Events
 from wilk.models.statements import param
 from wilk.records.decoding import decoder
 from wilk.records.memory import Pin
-from wilk.services import checks
+from wilk.services import batches, checks
 from wilk.services.arguments import UNSET, Unset
 from wilk.services.checks import limit as limits
 from wilk.services.keeping.archiver import Archiver
@@ -72,6 +72,13 @@ class Pins:
             self._engine.run(models.Pin.insert(dict(zip(_fields(), pin, strict=True))))
             self._events.saving("pin", pin)
             return pin
+
+    def extend(self, session_id: str, pins: Iterable[Mapping[str, Any]]) -> Sequence[Pin]:
+        """Pin many texts to a session in one transaction: all of them, or none.
+
+        Each is an object with ``content`` and whatever else :meth:`add` takes, by the same names.
+        """
+        return batches.added(self._engine, self.add, "pins", pins, session_id)
 
     def get(self, id: str) -> Pin:
         """Return the pin; raises NotFound."""

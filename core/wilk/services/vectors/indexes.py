@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from wilk.services.vectors.rows import Rows
 from wilk.services.vectors.spaces import Space
 
 if TYPE_CHECKING:
-    from wilk.contracts import VectorIndex
+    from wilk.services.vectors.choosing import Chosen
     from wilk.settings import Settings
     from wilk.worker import Worker
 
@@ -48,7 +49,7 @@ class Indexes:
         self,
         engine: Engine,
         settings: Settings,
-        find: Callable[[str], VectorIndex],
+        find: Callable[[int], Chosen],
         folder: Path | None,
         worker: Worker,
     ) -> None:
@@ -57,12 +58,17 @@ class Indexes:
         self._find = find
         self._folder = folder
         self._worker = worker
+        self._told: set[str] = set()
         self._begin()
 
     def _begin(self) -> None:
         self._process = os.getpid()
         self._lock = threading.Lock()
         self._opened: dict[int, Opened] = {}
+
+    def chosen(self, dimension: int) -> Chosen:
+        """The index that finds vectors of a dimension, and why it is not another."""
+        return self._find(dimension)
 
     def rows(self, space: Space) -> Rows:
         """The rows of a space."""
@@ -143,11 +149,16 @@ class Indexes:
                 found = self._opened.get(space.id)
                 if found is None:
                     found = self._opened[space.id] = self._opening(space)
+                    if found.work is not None:  # an earlier process may have left some of it
+                        self._worker.submit(f"index {found.rows.token}", partial(self._work, found))
         return found
 
     def _opening(self, space: Space) -> Opened:
         rows = self.rows(space)
-        index = self._find(self._settings.vector_index)
+        index, instead_of = self._find(space.dimension)
+        if instead_of is not None and instead_of not in self._told:
+            self._told.add(instead_of)
+            logger.warning("the nearest vectors are found by the index %r: %s", index.name, instead_of)
         nearest = Guarded(index, rows, self._settings)
         if rows.folder is not None and nearest.last and _ahead(rows, nearest):
             # The database was put back to an earlier state, and gives numbers again.
@@ -161,6 +172,7 @@ class Indexes:
 
     def _catch_up(self, opened: Opened, space: Space) -> None:
         nearest = opened.nearest
+        opened.seen = max(opened.seen, nearest.last)  # another process may have been first, in a shared one
         while opened.seen < space.last_number:
             numbers, vectors = opened.rows.after(opened.seen, _TAKEN_AT_ONCE)
             if len(numbers):

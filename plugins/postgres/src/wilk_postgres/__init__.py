@@ -20,11 +20,11 @@ def _open(url: str, settings: Settings) -> Opened:
     return open_postgres(url, settings)
 
 
+_CAPABILITIES = frozenset({"persistent", "processes", "readonly", "full-text"})
+_SUMMARY = "a PostgreSQL server (postgresql://user@host/database)"
+
+
 @hookimpl
 def register_backends() -> Iterator[Backend]:
-    yield Backend(
-        scheme="postgresql",
-        open=_open,
-        capabilities=frozenset({"persistent", "processes", "readonly", "full-text"}),
-        summary="a PostgreSQL server (postgresql://user@host/database)",
-    )
+    yield Backend(scheme="postgresql", open=_open, capabilities=_CAPABILITIES, summary=_SUMMARY)
+    yield Backend(scheme="postgres", open=_open, capabilities=_CAPABILITIES, summary=_SUMMARY)

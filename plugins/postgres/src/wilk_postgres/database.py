@@ -1,14 +1,19 @@
-"""Peewee over the pool's connections: its types, and how transactions take turns."""
+"""Peewee over the pool's connections: its types, how transactions take turns, and how they end."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import psycopg
 from peewee import Database, PostgresqlDatabase
 from psycopg import ClientCursor
+from psycopg.pq import TransactionStatus
 
 from wilk_postgres.addresses import Address
+from wilk_postgres.connecting import alive
+from wilk_postgres.failures import CommitUnknown, Undone, lost
+from wilk_postgres.replicas import POSITION
 
 
 class Attached(PostgresqlDatabase):
@@ -27,22 +32,27 @@ class Attached(PostgresqlDatabase):
         "JSON": "TEXT",
     }
 
-    def __init__(self, connection: Callable[[], Any], address: Address) -> None:
+    def __init__(
+        self, connection: Callable[[], Any], address: Address, reached: Callable[[int], None]
+    ) -> None:
         super().__init__("attached", prefer_psycopg3=True)
         self._connection = connection
-        self._lock_key = address.lock
+        self._reached = reached
+        # Whatever the database or the role has as its default: with a snapshot of before its turn a
+        # transaction would not see what the one before it wrote.
+        begin = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock"
+        self._alone = f"{begin}({address.lock})"
+        self._beside = f"{begin}_shared({address.lock})"
+        self._tells_position = bool(address.replicas)
 
-    @property
-    def index_value_literals(self) -> bool:
-        """Not by Peewee, which writes True as 1."""
-        return False
+    index_value_literals = False  # Peewee would write True as 1
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
         """Run SQL; the server takes no parameters in what defines an index, so they are written into it."""
         if params and sql.startswith("CREATE "):
-            cursor = ClientCursor(self.connection())
+            cursor = ClientCursor(self._connection())
             return cursor.execute(sql, params)
-        return super().execute_sql(sql, params or None)
+        return super().execute_sql(sql, params or None)  # type: ignore[no-untyped-call]
 
     def _connect(self) -> Any:
         return self._connection()
@@ -50,12 +60,52 @@ class Attached(PostgresqlDatabase):
     def _close(self, conn: Any) -> None:
         """The pool's connections are not Peewee's to close."""
 
-    def begin(self, turn: str = "alone") -> None:
-        """Begin, and wait for this transaction's turn among the writers of the store."""
-        shared = "_shared" if turn == "beside" else ""
-        self.execute_sql(f"BEGIN; SELECT pg_advisory_xact_lock{shared}({self._lock_key})")
+    def begin(self, turn: str | None = None) -> None:
+        """Begin, and wait for this transaction's turn among the writers of the store.
+
+        With ``beside`` it may run beside others that say so.
+        """
+        # By Peewee, which forgets its transactions when it takes a connection up later.
+        connection = self.connection()  # type: ignore[no-untyped-call]
+        connection.begun += 1
+        connection.execute(self._beside if turn == "beside" else self._alone)
+
+    def commit(self) -> None:
+        """Commit, or raise an error that tells whether it is known that nothing was kept.
+
+        The server answers a COMMIT after a failed statement with a rollback, and calls that a success.
+        """
+        connection = self._connection()
+        if connection.pgconn.transaction_status == TransactionStatus.IDLE:
+            raise Undone("the transaction had been ended already")
+        if not alive(connection):
+            raise psycopg.OperationalError("the connection was lost before the commit")
+        try:
+            cursor = connection.execute(f"COMMIT; {POSITION}" if self._tells_position else "COMMIT")
+        except psycopg.Error as error:
+            if connection.closed or lost(error):
+                raise CommitUnknown(str(error)) from error
+            raise
+        if cursor.statusmessage != "COMMIT":
+            raise Undone("the server has rolled it back")
+        if self._tells_position and cursor.nextset():
+            connection.position = cursor.fetchone()[0]
+            self._reached(connection.position)
+
+    def rollback(self) -> None:
+        """Roll back; a connection that is lost has been rolled back by the server."""
+        connection = self._connection()
+        if connection.closed or connection.pgconn.transaction_status == TransactionStatus.IDLE:
+            return
+        try:
+            connection.execute("ROLLBACK")
+        except psycopg.OperationalError:
+            connection.close()
 
 
-def attached(connection: Callable[[], Any], address: Address) -> Database:
-    """A Peewee database over the connection that ``connection()`` gives."""
-    return Attached(connection, address)
+def attached(connection: Callable[[], Any], address: Address, reached: Callable[[int], None]) -> Database:
+    """A Peewee database over the connection that ``connection()`` gives.
+
+    ``reached`` is told where the server's log ended after a commit, if the store has replicas.
+    """
+    return Attached(connection, address, reached)

@@ -1,28 +1,20 @@
-"""Connections to a server: lent for a transaction or a statement, tried when they have idled, renewed in time."""
+"""The connections of a store: to the primary, and for reading to its replicas."""
 
 from __future__ import annotations
 
 import threading
-import time
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-import psycopg
-from psycopg.rows import tuple_row
-from psycopg.types.numeric import FloatLoader, IntLoader
-from psycopg_pool import ConnectionPool, PoolTimeout
-
+from wilk.contracts.figures import PoolFigures
 from wilk_postgres.addresses import Address
+from wilk_postgres.connecting import Connection
+from wilk_postgres.connections import Connections
+from wilk_postgres.replicas import Replicas
 
-_IDLE = 1.0
-"""Seconds after which a connection is tried before it is lent."""
 
-
-class _Whole(psycopg.adapt.Loader):
-    """A ``numeric``, as sums and averages are: an int when it is whole, else a float."""
-
-    def load(self, data: Any) -> int | float:
-        text = bytes(data)
-        return float(text) if b"." in text or not text.lstrip(b"-").isdigit() else int(text)
+class _Mood(threading.local):
+    unhurried = False
 
 
 class ServerPool:
@@ -30,67 +22,74 @@ class ServerPool:
 
     def __init__(self, address: Address) -> None:
         self._address = address
-        self._lock = threading.Lock()
-        self._pool: ConnectionPool[Any] | None = None
+        self._mood = _Mood()
+        self._primary = Connections(address, address.conninfo)
+        self._replicas = Replicas(address, self._primary) if address.replicas else None
 
-    def take(self, *, reading: bool) -> Any:
-        pool = self._pool or self._opened()
+    def take(self, *, reading: bool) -> Connection:
+        """Lend a connection; for ``reading`` one to a replica that has followed, if there is one."""
+        if reading and self._replicas is not None and not self._mood.unhurried:
+            connection = self._replicas.take()
+            if connection is not None:
+                return connection
+        connection = self._primary.take()
+        if self._mood.unhurried and self._address.statement_timeout:
+            connection.worn = True
+            try:
+                connection.execute("SET statement_timeout = 0")
+            except BaseException:
+                self._primary.give(connection)
+                raise
+        return connection
+
+    def give(self, connection: Connection) -> None:
+        lender = connection.lender
+        # A commit of a transaction told its position. Of anything else the position is not known.
+        told = connection.begun == 1 and connection.position is not None
+        if self._replicas is not None and lender is self._primary and not told:
+            self._replicas.ask()
+        lender.give(connection)
+
+    def reached(self, position: int) -> None:
+        """A commit of this process lies before this position of the primary's log."""
+        if self._replicas is not None:
+            self._replicas.reached(position)
+
+    def heard(self) -> None:
+        """Others have written, as this process was told: what it reads from now on is not older."""
+        if self._replicas is not None:
+            self._replicas.ask()
+
+    def renew(self) -> None:
+        """Replace the connections to the primary, which is not one any more."""
+        self._primary.renew()
+
+    @contextmanager
+    def unhurried(self) -> Iterator[None]:
+        """Let the calling thread's statements take their time, on the primary, for a block."""
+        self.heard()
+        self._mood.unhurried = True
         try:
-            return pool.getconn()
-        except PoolTimeout as error:
-            raise psycopg.OperationalError(
-                f"no connection to the server within {self._address.timeout:g} s"
-            ) from error
+            yield
+        finally:
+            self._mood.unhurried = False
+            self.heard()
 
-    def give(self, connection: Any) -> None:
-        connection.wilk_used = time.monotonic()
-        pool = self._pool
-        if pool is None:
-            connection.close()
-        else:
-            pool.putconn(connection)
+    def figures(self) -> PoolFigures:
+        """How the connections fare, those to replicas among them."""
+        each = [pool.figures() for pool in self._pools()]
+        return PoolFigures(*(sum(values) for values in zip(*each, strict=True)))
 
     def close(self) -> None:
-        pool, self._pool = self._pool, None
-        if pool is not None:
+        for pool in self._pools():
             pool.close()
 
     def abandon(self) -> None:
-        self._lock = threading.Lock()
-        self._pool = None
+        for pool in self._pools():
+            pool.abandon()
+        self._mood = _Mood()
+        if self._replicas is not None:
+            self._replicas = Replicas(self._address, self._primary)
 
-    def _opened(self) -> ConnectionPool[Any]:
-        with self._lock:
-            if self._pool is None:
-                address = self._address
-                self._pool = ConnectionPool(
-                    address.conninfo,
-                    kwargs={"autocommit": True, "row_factory": tuple_row},
-                    min_size=1,
-                    max_size=address.pool_size,
-                    timeout=address.timeout,
-                    max_lifetime=address.pool_lifetime,
-                    configure=lambda connection: prepare(connection, address),
-                    check=_check,
-                    open=True,
-                )
-            return self._pool
-
-
-def _check(connection: Any) -> None:
-    """Try a connection that nobody has used for a while; the pool replaces one that fails."""
-    if time.monotonic() - getattr(connection, "wilk_used", 0.0) > _IDLE:
-        ConnectionPool.check_connection(connection)
-
-
-def prepare(connection: Any, address: Address) -> None:
-    """Bring a new connection to the state that wilk wants."""
-    connection.adapters.register_loader("numeric", _Whole)
-    limits = f"SET lock_timeout = {round(address.timeout * 1000)}; SET statement_timeout = {round(address.statement_timeout * 1000)}"
-    connection.execute(f"{limits}; SET client_encoding = 'UTF8'; SET search_path = {_quoted(address.schema)}")
-    if address.readonly:
-        connection.execute("SET default_transaction_read_only = on")
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    def _pools(self) -> list[Connections]:
+        return [self._primary, *(self._replicas.pools if self._replicas is not None else ())]

@@ -1,0 +1,1 @@
+"""Care: whether the store is well, and how large it is."""
