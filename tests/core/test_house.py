@@ -148,8 +148,8 @@ def test_only_definitions_know_where_definition_files_lie() -> None:
 
 def test_only_the_sqlite_backend_knows_its_driver() -> None:
     # caches/disk.py keeps a file of its own, which holds nothing that could not be computed again
-    # testing/points.py hears what SQLite is sent, to kill a process before it
-    drivers = importers("sqlite3") - {name for name in NAMES if room(name) == "care"} - {"testing/points.py"}
+    # testing/faults/points.py hears what SQLite is sent, to kill a process before it
+    drivers = importers("sqlite3") - {name for name in NAMES if room(name) == "care"} - {"testing/faults/points.py"}
     assert drivers == {"backends/sqlite.py", "backends/files/rebuilding.py", "caches/disk.py"}
 
 
@@ -166,7 +166,7 @@ def test_only_the_seam_begins_and_ends_transactions() -> None:
         for name, file in zip(NAMES, FILES, strict=True)
         if room(name) not in ("engine", "transactions", "backends", "contracts", "migrations")
         and name not in ("caches/disk.py", "caches/schema.py")  # a database of its own
-        and name != "testing/points.py"  # it only hears of them
+        and name != "testing/faults/points.py"  # it only hears of them
         for line in _code_lines(file)
         if seam.search(line)
     }

@@ -9,27 +9,27 @@ import pytest
 
 if TYPE_CHECKING:
     from wilk.testing.archive import ArchiveSuite
-    from wilk.testing.archive_faults import ArchiveFaults
     from wilk.testing.backend import BackendSuite
-    from wilk.testing.backend_faults import BackendFaults
     from wilk.testing.cache import CacheSuite
-    from wilk.testing.cache_faults import CacheFaults
     from wilk.testing.embedder import EmbedderSuite
+    from wilk.testing.faults.archive import ArchiveFaults
+    from wilk.testing.faults.backend import BackendFaults
+    from wilk.testing.faults.cache import CacheFaults
+    from wilk.testing.faults.vector_index import VectorIndexFaults
     from wilk.testing.registry import RegistrySuite
-    from wilk.testing.vector_faults import VectorIndexFaults
     from wilk.testing.vector_index import VectorIndexSuite
 
 # Each is imported when it is asked for: a run of pytest that has no suite in it pays for none.
 _MODULES = {
-    "ArchiveFaults": "archive_faults",
+    "ArchiveFaults": "faults.archive",
     "ArchiveSuite": "archive",
-    "BackendFaults": "backend_faults",
+    "BackendFaults": "faults.backend",
     "BackendSuite": "backend",
-    "CacheFaults": "cache_faults",
+    "CacheFaults": "faults.cache",
     "CacheSuite": "cache",
     "EmbedderSuite": "embedder",
     "RegistrySuite": "registry",
-    "VectorIndexFaults": "vector_faults",
+    "VectorIndexFaults": "faults.vector_index",
     "VectorIndexSuite": "vector_index",
 }
 

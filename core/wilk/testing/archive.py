@@ -25,7 +25,7 @@ from wilk.hookspecs import hookimpl
 from wilk.host import Host
 from wilk.settings import Settings
 from wilk.store import Store, open_store
-from wilk.testing.archive_faults import ArchiveFaults
+from wilk.testing.faults.archive import ArchiveFaults
 
 
 def entries(*numbers: int, text: str = "x") -> list[tuple[int, bytes]]:

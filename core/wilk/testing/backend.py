@@ -32,8 +32,8 @@ from wilk.models.conversation import Session as SessionModel
 from wilk.models.people import User as UserModel
 from wilk.settings import Settings
 from wilk.store import Store, open_store
-from wilk.testing.backend_faults import BackendFaults
-from wilk.testing.faults import Seen, fault
+from wilk.testing.faults.backend import BackendFaults
+from wilk.testing.faults.recording import Seen, fault
 
 CAPABILITIES = frozenset({"persistent", "processes", "readonly", "full-text", "backup"})
 

@@ -22,7 +22,7 @@ from wilk.hookspecs import hookimpl
 from wilk.host import Host
 from wilk.settings import Settings
 from wilk.store import Store, open_store
-from wilk.testing.cache_faults import CacheFaults
+from wilk.testing.faults.cache import CacheFaults
 
 NOW = 1_800_000_000_000_000
 SECOND = 1_000_000

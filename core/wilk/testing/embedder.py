@@ -27,7 +27,7 @@ from wilk.hookspecs import hookimpl
 from wilk.host import Host
 from wilk.settings import Settings
 from wilk.store import open_store
-from wilk.testing.faults import Graded, Seen, fault
+from wilk.testing.faults.recording import Graded, Seen, fault
 
 if TYPE_CHECKING:
     from numpy import float32

@@ -31,7 +31,7 @@ from wilk.contracts import *
 from wilk.host import Host
 from wilk.settings import Settings
 from wilk.testing import {suite}
-from wilk.testing.faults import new_tag
+from wilk.testing.faults.recording import new_tag
 
 OFFERED = {{one.name: one for one in Host(*map(import_module, {modules!r})).{offers}()}}
 

@@ -25,7 +25,7 @@ import pytest
 from wilk.contracts import Nearest, VectorIndex
 from wilk.settings import Settings
 from wilk.store import Store
-from wilk.testing.vector_faults import VectorIndexFaults, store_with
+from wilk.testing.faults.vector_index import VectorIndexFaults, store_with
 
 if TYPE_CHECKING:
     from numpy import float32, int64

@@ -1,4 +1,4 @@
-"""The processes that faults are done to: ``python -m wilk.testing.child`` forks one for every job it reads.
+"""The processes that faults are done to: ``python -m wilk.testing.faults.child`` forks one for every job.
 
 A job is a line of JSON: which function is to run with it, and where to report. It reports into a file,
 a line at a time, so that what was said outlives a kill as surely as what was written.
@@ -60,7 +60,7 @@ def run(job: Job) -> int:
 def nursery() -> None:
     """Fork a process for every job on standard input; say its number, and later how it ended."""
     # What every job needs is imported once. None of it starts a thread, so that forking is safe.
-    names = ("peewee", "numpy", "wilk.testing.script", "wilk.testing.storm")
+    names = ("peewee", "numpy", "wilk.testing.faults.script", "wilk.testing.faults.storm")
     for name in (*names, *_modules("wilk.services"), *_modules("wilk.models")):
         import_module(name)
     running: dict[int, int] = {}

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from wilk.testing.faults import Graded, Seen, fault, new_tag
-from wilk.testing.processes import KILLED, Child, Processes
-from wilk.testing.steps import Steps
+from wilk.testing.faults.processes import KILLED, Child, Processes
+from wilk.testing.faults.recording import Graded, Seen, fault, new_tag
+from wilk.testing.faults.steps import Steps
 
 Run = Callable[..., Child]
 Opening = Callable[[str], AbstractContextManager[Any]]

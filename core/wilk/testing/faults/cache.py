@@ -14,12 +14,12 @@ import pytest
 from wilk.contracts import CachePolicy, CacheStorage, CacheTier
 from wilk.errors import WilkError
 from wilk.settings import Settings
-from wilk.testing.backend_texts import TEXTS
-from wilk.testing.faults import Seen, fault
-from wilk.testing.kills import Killed, Opening
-from wilk.testing.plugins import found, reference, settings_of, told
-from wilk.testing.processes import Processes
-from wilk.testing.steps import Rows, Step, Steps, drive
+from wilk.testing.faults.backend_texts import TEXTS
+from wilk.testing.faults.kills import Killed, Opening
+from wilk.testing.faults.plugins import found, reference, settings_of, told
+from wilk.testing.faults.processes import Processes
+from wilk.testing.faults.recording import Seen, fault
+from wilk.testing.faults.steps import Rows, Step, Steps, drive
 
 NOW = 1_800_000_000_000_000
 HOUR = 3_600_000_000
@@ -134,7 +134,7 @@ class CacheFaults(Killed):
 
     kind = "cache"
     faults = ("contract", "kill", "full disk", "lock storm", "clock jumps", "hostile text")
-    act = "wilk.testing.cache_faults:act"
+    act = "wilk.testing.faults.cache:act"
     kills = 20
 
     def offer(self, request: pytest.FixtureRequest) -> Any:
@@ -191,7 +191,7 @@ class CacheFaults(Killed):
         self, children: Processes, job: Mapping[str, Any], opening: Any, tag: str, tmp_path: Path, seen: Seen
     ) -> None:
         said = self.stormed(
-            children, "wilk.testing.cache_faults:storm", {**job, "tag": tag}, tmp_path / "go", seen
+            children, "wilk.testing.faults.cache:storm", {**job, "tag": tag}, tmp_path / "go", seen
         )
         counted = 0
         with opening(tag) as storage:

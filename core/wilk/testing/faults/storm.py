@@ -13,7 +13,7 @@ from wilk.errors import Busy
 
 if TYPE_CHECKING:
     from wilk.store import Store
-    from wilk.testing.faults import Seen
+    from wilk.testing.faults.recording import Seen
 
 THREADS = 8
 EACH = 6
@@ -29,7 +29,7 @@ def prepare(store: Store, tag: str) -> None:
 def act(job: Mapping[str, Any], report: Any) -> None:
     """Take part in the storm, as a process of its own."""
     from wilk.store import open_store
-    from wilk.testing.plugins import host, settings_of
+    from wilk.testing.faults.plugins import host, settings_of
 
     with open_store(settings=settings_of(job), host=host(job)) as store:
         report("open")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from wilk.errors import WilkError
-from wilk.testing.points import Points
+from wilk.testing.faults.points import Points
 
 Rows = dict[str, Any]
 """What there is, by what a reader would call it."""

@@ -16,11 +16,11 @@ from wilk.hookspecs import hookimpl
 from wilk.host import Host
 from wilk.settings import Settings
 from wilk.store import Store, open_store
-from wilk.testing.faults import Seen, fault
-from wilk.testing.kills import Killed, Opening
-from wilk.testing.plugins import found, reference, settings_of, told
-from wilk.testing.processes import Processes
-from wilk.testing.steps import Rows, Step, Steps, drive
+from wilk.testing.faults.kills import Killed, Opening
+from wilk.testing.faults.plugins import found, reference, settings_of, told
+from wilk.testing.faults.processes import Processes
+from wilk.testing.faults.recording import Seen, fault
+from wilk.testing.faults.steps import Rows, Step, Steps, drive
 
 if TYPE_CHECKING:
     from numpy import float32
@@ -173,7 +173,7 @@ class VectorIndexFaults(Killed):
 
     kind = "vectors"
     faults = ("contract", "kill", "full disk", "lock storm")
-    act = "wilk.testing.vector_faults:act"
+    act = "wilk.testing.faults.vector_index:act"
     kills = 8
 
     def offer(self, request: pytest.FixtureRequest) -> Any:
@@ -244,7 +244,7 @@ class VectorIndexFaults(Killed):
     ) -> None:
         with opening(tag) as store:
             store.vectors.create(tag, dimension=DIMENSION)
-        act, go = "wilk.testing.vector_faults:storm", tmp_path / "go"
+        act, go = "wilk.testing.faults.vector_index:storm", tmp_path / "go"
         said = self.stormed(children, act, {**job, "tag": tag}, go, seen)
         live: dict[str, bool] = {}
         for one in said:

@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 
 import pytest
 
-from wilk.testing import grades, processes, summary
-from wilk.testing.plugins import origin
-from wilk.testing.processes import Processes
+from wilk.testing import grades, summary
+from wilk.testing.faults import processes
+from wilk.testing.faults.plugins import origin
+from wilk.testing.faults.processes import Processes
 
 PATIENCE = 120.0
 """Seconds after which a storm has not ended."""

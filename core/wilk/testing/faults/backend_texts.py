@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from wilk.errors import BackendError, WilkError
 from wilk.store import Store
-from wilk.testing.backend_fixtures import BackendFixtures
-from wilk.testing.faults import Seen, fault
+from wilk.testing.faults.backend_fixtures import BackendFixtures
+from wilk.testing.faults.recording import Seen, fault
 
 TEXTS = {
     "NUL": "NUL \0 inside",

@@ -12,7 +12,7 @@ from wilk.contracts import Backend
 from wilk.host import Host
 from wilk.settings import Settings
 from wilk.store import Store, open_store
-from wilk.testing.faults import Graded
+from wilk.testing.faults.recording import Graded
 
 
 class BackendFixtures(Graded):

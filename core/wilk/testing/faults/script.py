@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from wilk.errors import NotFound
-from wilk.testing.steps import Rows, Step, Steps, drive
+from wilk.testing.faults.steps import Rows, Step, Steps, drive
 
 if TYPE_CHECKING:
     from wilk.store import Store
@@ -193,6 +193,6 @@ class Script(Steps):
 def act(job: Mapping[str, Any], report: Any) -> None:
     """Lead a store through the script, as a process of its own."""
     from wilk.store import open_store
-    from wilk.testing.plugins import host, settings_of
+    from wilk.testing.faults.plugins import host, settings_of
 
     drive(job, report, Script(job["tag"]), lambda: open_store(settings=settings_of(job), host=host(job)))

@@ -16,12 +16,12 @@ from wilk.host import Host
 from wilk.records.conversation import Message
 from wilk.settings import Settings
 from wilk.store import Store, open_store
-from wilk.testing import storm
-from wilk.testing.backend_fixtures import BackendFixtures
-from wilk.testing.faults import Seen, fault
-from wilk.testing.plugins import told
-from wilk.testing.processes import Processes
-from wilk.testing.script import Script
+from wilk.testing.faults import storm
+from wilk.testing.faults.backend_fixtures import BackendFixtures
+from wilk.testing.faults.plugins import told
+from wilk.testing.faults.processes import Processes
+from wilk.testing.faults.recording import Seen, fault
+from wilk.testing.faults.script import Script
 
 _HOUR, _YEAR = (timedelta(**span) // timedelta(microseconds=1) for span in ({"hours": 1}, {"days": 365}))
 Opens = Callable[..., Store]
@@ -50,7 +50,7 @@ class StormedBackend(BackendFixtures):
         said: list[dict[str, Any]] = []
         if has("processes"):
             job = {"tag": tag, "settings": impatient}
-            said = self.stormed(children, "wilk.testing.storm:act", job, tmp_path / "go", seen)
+            said = self.stormed(children, "wilk.testing.faults.storm:act", job, tmp_path / "go", seen)
         else:
             storm.together(store, tag, "a", lambda what, **more: said.append({"said": what, **more}))
             seen.tried(len(said))

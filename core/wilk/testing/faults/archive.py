@@ -14,12 +14,12 @@ import pytest
 from wilk.contracts import Archive, ArchiveStorage
 from wilk.errors import WilkError
 from wilk.settings import Settings
-from wilk.testing.backend_texts import TEXTS
-from wilk.testing.faults import Seen, fault
-from wilk.testing.kills import Killed, Opening
-from wilk.testing.plugins import found, reference, settings_of, told
-from wilk.testing.processes import Processes
-from wilk.testing.steps import Rows, Step, Steps, drive
+from wilk.testing.faults.backend_texts import TEXTS
+from wilk.testing.faults.kills import Killed, Opening
+from wilk.testing.faults.plugins import found, reference, settings_of, told
+from wilk.testing.faults.processes import Processes
+from wilk.testing.faults.recording import Seen, fault
+from wilk.testing.faults.steps import Rows, Step, Steps, drive
 
 _TURNS = 10
 
@@ -118,7 +118,7 @@ class ArchiveFaults(Killed):
 
     kind = "archive"
     faults = ("contract", "kill", "full disk", "lock storm", "hostile text")
-    act = "wilk.testing.archive_faults:act"
+    act = "wilk.testing.faults.archive:act"
     kills = 12
     fillings = 6
 
@@ -157,7 +157,7 @@ class ArchiveFaults(Killed):
         tmp_path: Path,
         seen: Seen,
     ) -> None:
-        act, go = "wilk.testing.archive_faults:storm", tmp_path / "go"
+        act, go = "wilk.testing.faults.archive:storm", tmp_path / "go"
         said = [one for one in self.stormed(children, act, {**job, "tag": tag}, go, seen) if "id" in one]
         places: dict[str, str] = {}
         with opening(tag) as storage:

@@ -12,9 +12,9 @@
 
 from __future__ import annotations
 
-from wilk.testing.backend_kills import KilledBackend
-from wilk.testing.backend_storms import StormedBackend
-from wilk.testing.backend_texts import ToldBackend
+from wilk.testing.faults.backend_kills import KilledBackend
+from wilk.testing.faults.backend_storms import StormedBackend
+from wilk.testing.faults.backend_texts import ToldBackend
 from wilk.testing.grades import FAULTS
 
 

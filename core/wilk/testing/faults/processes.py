@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 KILLED = -9
-_CHILD = [sys.executable, "-m", "wilk.testing.child"]
+_CHILD = [sys.executable, "-m", "wilk.testing.faults.child"]
 
 
 class Child:

@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 
 from wilk.store import Store
-from wilk.testing.backend_fixtures import BackendFixtures
-from wilk.testing.kills import Killed, Opening
-from wilk.testing.plugins import told
-from wilk.testing.script import Script
-from wilk.testing.steps import Steps
+from wilk.testing.faults.backend_fixtures import BackendFixtures
+from wilk.testing.faults.kills import Killed, Opening
+from wilk.testing.faults.plugins import told
+from wilk.testing.faults.script import Script
+from wilk.testing.faults.steps import Steps
 
 
 class KilledBackend(Killed, BackendFixtures):
     """What was acknowledged is there, once, and what was not is there as a whole or not at all."""
 
-    act = "wilk.testing.script:act"
+    act = "wilk.testing.faults.script:act"
 
     def steps(self, tag: str) -> Steps:
         return Script(tag)

@@ -1,0 +1,1 @@
+"""Faults that are done to plugins, and what is recorded of how they fare."""
