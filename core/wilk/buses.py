@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from wilk import codec
-from wilk.errors import BackendError
+from wilk.errors import BackendError, WilkError
 from wilk.records.definitions import Change
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ DEFINITIONS = "definitions"
 LOST = "lost"
 _CHANGES = ("set", "touch", "delete", "clear")
 _JOB = "definitions that other stores changed"
+_AGAIN = 1.0
+"""Seconds after which definitions are compared again that could not be."""
 
 _joined: weakref.WeakSet[Joined] = weakref.WeakSet()
 _kinds: set[type] = set()
@@ -58,7 +60,8 @@ class Joined:
     """Joins one store to a bus, when there is first something to hear or to tell.
 
     ``caches`` gives the store's caches, or None while it has none; ``catalog`` its definitions; ``synced``
-    tells plugins of a change of theirs, and ``listens`` whether any wants to hear.
+    tells plugins of a change of theirs, and ``listens`` whether any wants to hear. ``heard`` is called before
+    anything is done about a message: what is read from then on must not be older.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class Joined:
         catalog: Callable[[], Catalog],
         synced: Callable[[Change], None],
         listens: Callable[[], bool],
+        heard: Callable[[], object] | None = None,
     ) -> None:
         self._open = open
         self._worker = worker
@@ -77,6 +81,7 @@ class Joined:
         self._catalog = catalog
         self._synced = synced
         self._listens = listens
+        self._heard = heard
         self._news: News | None = None
         self._followers: list[Follower] = []
         self._inherited: list[Bus] = []
@@ -92,6 +97,7 @@ class Joined:
         self._bus: Bus | None = None
         self._changes: list[Change] = []
         self._lost = False
+        self._trying = False
 
     # -- hearing and telling --------------------------------------------------------------
 
@@ -120,6 +126,8 @@ class Joined:
                 self._followers.append(follower)
             if self._news is None:
                 self._news = News(self._catalog())
+            news = self._news
+        news.begin()  # what is heard meanwhile waits for the worker, who compares it with that
 
     def tell(self, namespace: str, place: str | None, what: str, argument: Any) -> None:
         """Tell others what this store changed in a cache."""
@@ -153,11 +161,15 @@ class Joined:
     def _hear(self, topic: str, text: str) -> None:
         try:
             if topic == LOST:
+                if self._heard is not None:
+                    self._heard()
                 self._lose()
                 return
             message = codec.loads(text)
             if not isinstance(message, list) or not message or message[0] == self._origin:
                 return
+            if self._heard is not None:
+                self._heard()
             if topic == CACHE:
                 self._hear_cache(*message[1:])
             elif topic == DEFINITIONS:
@@ -197,23 +209,49 @@ class Joined:
     # -- on the worker's thread -----------------------------------------------------------
 
     def _tell(self) -> None:
-        """Tell followers and plugins of the definitions that others changed."""
+        """Tell followers and plugins of the definitions that others changed.
+
+        What cannot be read now, for a server may not be back yet, is read later.
+        """
         news = self._news
-        with self._lock:
-            changes, self._changes = self._changes, []
-            lost, self._lost = self._lost, False
         if news is None:
             return
-        changes = news.fresh(changes)
-        if lost:
-            changes += news.missed()
-        if not changes:
+        changes: list[Change] = []
+        lost = self._lost
+        try:
+            news.begin()
+            with self._lock:
+                changes, self._changes = self._changes, []
+                lost, self._lost = self._lost, False
+            changes = news.fresh(changes)
+            if lost:
+                changes += news.missed()
+        except WilkError as error:
+            with self._lock:
+                self._lost = self._lost or lost
+            self._try_again(error)
+        else:
+            if self._trying:
+                self._trying = False
+                self._worker.cancel(_JOB)
+        self._tell_of(news, changes)
+
+    def _try_again(self, error: WilkError) -> None:
+        if self._closed or self._trying:
             return
+        self._trying = True
+        logger.warning("definitions that other stores changed cannot be read now, but will be: %s", error)
+        self._worker.repeat(_JOB, _AGAIN, self._tell)
+
+    def _tell_of(self, news: News, changes: list[Change]) -> None:
         for change in changes:
-            news.compare(change)
+            try:
+                news.compare(change)
+            except WilkError as error:
+                logger.warning("the file of %s %s is not compared: %s", change.kind, change.id, error)
             if self._listens():
                 self._synced(change)
-        for follower in self._followers:
+        for follower in self._followers if changes else ():
             follower.follow(changes)
 
     # -- forks ----------------------------------------------------------------------------
@@ -222,6 +260,8 @@ class Joined:
         """In a forked child: the bus and its threads are the parent's, and so are its watchers."""
         bus = self._bus
         self._followers = []
+        if self._news is not None:
+            self._news.forked()
         self._begin()
         if bus is not None and not self._closed:
             self._inherited.append(bus)  # what closes it when it is collected would close the parent's

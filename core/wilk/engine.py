@@ -53,7 +53,8 @@ class Engine:
         self._writer = threading.BoundedSemaphore(opened.writers)
         # With one connection for all threads, whoever is in a transaction has it to itself.
         self._turn: AbstractContextManager[Any] = threading.RLock() if opened.shared else nullcontext()
-        self._guard = PinningGuard(self) if opened.pool is not None else Guard(self)
+        self.on_server = opened.pool is not None
+        self._guard = PinningGuard(self) if self.on_server else Guard(self)
         self._beside = opened.beside
         self._committing = opened.committing
         self._translate = opened.translate

@@ -424,7 +424,13 @@ class Nouns:
         """What joins definition files and their rows."""
         from wilk.definitions.catalog import Catalog
 
-        return Catalog(self._engine, self._events, self.host.definition_kinds, self.settings.home)
+        return Catalog(
+            self._engine,
+            self._events,
+            self.host.definition_kinds,
+            self.settings.home,
+            shared=self._engine.on_server,
+        )
 
     @cached_property
     def tokenizer(self) -> Tokenizer:

@@ -169,6 +169,7 @@ class Store(Nouns):
             catalog=lambda: self.catalog,
             synced=lambda change: host.definition_synced(self, change),
             listens=lambda: host.listens("definition_synced"),
+            heard=opened.heard,
         )
 
     def _start_timers(self) -> None:
@@ -395,6 +396,8 @@ class Store(Nouns):
         finally:
             made = vars(self)
             with ExitStack() as closing:  # each is closed, whatever the ones before it raise
+                if self._followed is not None:
+                    closing.callback(self._followed.close)
                 closing.callback(self._engine.close)
                 if "_outbox" in made:
                     closing.callback(self._outbox.close)

@@ -139,7 +139,7 @@ class Transaction:
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-        settled: Callable[[bool], None] | None,
+        settled: Callable[[bool], bool | None] | None,
     ) -> None:
         engine = self._engine
         local = engine._local
@@ -149,6 +149,14 @@ class Transaction:
             try:
                 self._inner.__exit__(kind, error, trace)
                 committed = error is None
+            except Exception as failure:
+                if settled is None:
+                    raise
+                settling, settled = settled, None
+                if not settling(False):
+                    raise
+                committed = True
+                logger.error("the commit stands, though the driver says that it failed: %s", failure)
             finally:
                 if settled is not None:
                     settled(committed)

@@ -180,3 +180,24 @@ def test_a_store_without_files_cannot_be_watched(tmp_path: Path, monkeypatch: py
     assert "home" in done.stderr
     assert "Traceback" not in done.stderr
     assert "should not happen" not in done.stderr
+
+
+def test_a_broken_file_of_a_store_on_files_is_healed_when_it_is_mended_and_not_before(
+    watching: type[Watching], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = home.parent / "tree" / "conversations" / "talk"
+    folder.mkdir(parents=True)
+    file = folder / "current.json"
+    file.write_text('{"chatTitle": "Wolves"}')
+    monkeypatch.setenv("WILK_URL", f"files:///{home.parent / 'tree'}")
+    watch = watching("--json")
+    watch.event("watching")
+    file.write_text('{"chatTitle":')
+    assert watch.event("broken")["path"] == "conversations/talk/current.json"
+    other = folder.parent / "other"
+    other.mkdir()
+    (other / "current.json").write_text("{}")  # a report that says nothing of the broken one
+    watch.until('"id": "other"')
+    file.write_text('{"chatTitle": "Lynxes"}')
+    assert json.loads(watch.until('"event"'))["event"] == "updated"
+    assert watch.event("healed")["path"] == "conversations/talk/current.json"

@@ -318,6 +318,55 @@ class TestDefinitions:
         settled(other)
         assert len(reports) == 1
 
+    def test_what_was_missed_is_told_once_it_can_be_read(
+        self, opened: Open, hall: Hall, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A bus may be back before its database is."""
+        monkeypatch.setattr("wilk.buses._AGAIN", 0.05)
+        reports = list[SyncReport]()
+        one, other = opened(None), opened(None)
+        other.watch(reports.append)
+        read = other.catalog.states
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(hall, "listeners", [])
+            one.prompts.save("greeting", PROMPT)
+        with pytest.MonkeyPatch.context() as patch:
+            tried = list[int]()
+
+            def away() -> Any:
+                tried.append(1)
+                raise wilk.BackendError("the server is not there yet")
+
+            patch.setattr(other.catalog, "states", away)
+            hall.publish("lost", "")
+            wait_until(lambda: len(tried) > 2)
+            one.prompts.save("greeting", {**PROMPT, "system": "hi"})
+        assert other.catalog.states() == read()
+        wait_until(lambda: reports)
+        told = [(change.id, change.revision) for report in reports for change in report.changes]
+        assert told[-1] == ("greeting", 2)
+        assert caplog.text.count("cannot be read now") == 1
+        settled(other)
+        wait_until(lambda: not other._worker._repeated)
+
+    def test_what_is_heard_while_a_store_begins_to_watch_is_told(
+        self, opened: Open, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        reports = list[SyncReport]()
+        one, other = opened(None), opened(None)
+        read = other.catalog.states
+
+        def slowly() -> Any:
+            found = read()
+            if not one.prompts.list():
+                one.prompts.save("greeting", PROMPT)  # what was found is old by now
+            return found
+
+        monkeypatch.setattr(other.catalog, "states", slowly)
+        other.watch(reports.append)
+        settled(other)
+        assert [change.id for report in reports for change in report.changes] == ["greeting"]
+
     def test_a_file_that_says_something_else_stays_and_is_told_of(
         self, opened: Open, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -484,8 +533,12 @@ def test_processes_of_two_machines_follow_each_other(processes: Callable[..., Pr
     one, other = processes("a"), processes("b")
     other("set", "key", "old")
     one("get", "anything")
-    one("set", "key", "new")
-    wait_until(lambda: other("get", "key") is None)
+
+    def old_is_gone() -> bool:
+        one("set", "key", "new")  # again, until the other has begun to listen
+        return other("get", "key") is None
+
+    wait_until(old_is_gone)
     other("set", "second", 1)
     one("clear")
     wait_until(lambda: other("get", "second") is None)

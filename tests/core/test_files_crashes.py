@@ -6,14 +6,17 @@ import errno
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from peewee import OperationalError
 from tests.core.test_files_rebuilding import forget_index, rows, texts
 
 import wilk
@@ -153,6 +156,14 @@ def test_what_was_committed_and_not_put_in_place_survives_the_loss_of_the_index(
         assert again.documents.get("paper").data == {"text": "second"}
 
 
+def _crash(store: wilk.Store, base: Path) -> None:
+    """Leave the files of a store as a process does that is killed: journals are there yet."""
+    shutil.copytree(base / ".journal", base.with_name("journal"))
+    store.close()
+    shutil.rmtree(base / ".journal")
+    base.with_name("journal").replace(base / ".journal")
+
+
 def _without_power(base: Path) -> None:
     """As if the machine had been switched off: files that were not made safe are empty, or as before."""
     for file in (base / ".journal").glob("*.done"):
@@ -173,7 +184,7 @@ def test_a_loss_of_power_loses_nothing_that_was_told(
     store.documents.save("paper", {"text": "second"})
     store.sessions.remove("old")
     before, files = rows(store), texts(base)
-    store.close()
+    _crash(store, base)
     _without_power(base)
     if not indexed:
         forget_index(base)
@@ -185,11 +196,141 @@ def test_a_loss_of_power_loses_nothing_that_was_told(
 def test_an_edit_after_a_crash_is_taken_for_an_edit(store: wilk.Store, tmp_path: Path) -> None:
     file = tmp_path / "tree" / "conversations" / "paper" / "current.json"
     store.documents.save("paper", {"text": "second"})
-    store.close()
+    _crash(store, tmp_path / "tree")
     assert list((tmp_path / "tree" / ".journal").glob("*.done"))
     file.write_text(file.read_text().replace("second", "by hand"))
     with opened(tmp_path / "tree") as again:
         assert again.documents.get("paper").data == {"text": "by hand"}
+
+
+@pytest.mark.parametrize("boot", [None, "another"])
+def test_an_edit_after_a_crash_and_a_new_start_of_the_machine_is_taken_for_an_edit(
+    boot: str | None, store: wilk.Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "tree" / "conversations" / "paper" / "current.json"
+    store.documents.save("paper", {"text": "second"})
+    _crash(store, tmp_path / "tree")
+    file.write_text(file.read_text().replace("second", "by hand"))
+    monkeypatch.setattr(journal, "_boot", lambda: boot)
+    with opened(tmp_path / "tree") as again:
+        assert again.documents.get("paper").data == {"text": "by hand"}
+    assert [one.name for one in file.parent.iterdir()] == ["current.json"]
+
+
+def test_a_file_deleted_after_closing_and_a_new_start_of_the_machine_is_deleted(
+    store: wilk.Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.documents.save("paper", {"text": "second"})
+    store.close()
+    (tmp_path / "tree" / "conversations" / "paper" / "current.json").unlink()
+    monkeypatch.setattr(journal, "_boot", lambda: "another")
+    with opened(tmp_path / "tree") as again:
+        assert again.documents.list() == []
+
+
+@pytest.mark.parametrize("damage", ["none", "emptied", "not there"])
+@pytest.mark.parametrize("boot", [None, "another"])
+def test_a_loss_of_power_amid_putting_files_in_place_loses_nothing_that_was_committed(
+    boot: str | None, damage: str, store: wilk.Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = tmp_path / "tree"
+    file = base / "conversations" / "paper" / "current.json"
+    store.documents.save("paper", {"text": "second"})
+    real = Path.replace
+
+    def dying(source: Path, target: Path) -> Path:
+        if damage == "not there" or target.suffix == ".done":
+            raise OSError(errno.EIO, "gone")
+        return real(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "_finish", _dying(dying))
+        store.documents.save("paper", {"text": "third"})
+    _crash(store, base)
+    assert list((base / ".journal").glob("*.json"))
+    if damage == "emptied":
+        file.write_bytes(b"")
+    if damage == "not there":
+        for temporary in (base / ".journal").glob("*-*.new"):
+            temporary.write_bytes(b"")
+    monkeypatch.setattr(journal, "_boot", lambda: boot)
+    with opened(base) as again:
+        assert again.documents.get("paper").data == {"text": "third"}
+        assert "third" in file.read_text()
+    assert [one.name for one in file.parent.iterdir()] == ["current.json"]
+
+
+def _dying(replace: Any) -> Any:
+    """What puts files in place, with another way to rename them."""
+    finish = journal._finish
+
+    def finishing(*arguments: Any) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Path, "replace", replace)
+            finish(*arguments)
+
+    return finishing
+
+
+def test_an_edit_made_before_a_commit_was_finished_is_kept_beside(
+    store: wilk.Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "tree" / "conversations" / "paper" / "current.json"
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "_finish", _full)
+        store.documents.save("paper", {"text": "second"})
+    store.close()
+    file.write_text(file.read_text().replace("first", "by hand"))
+    with opened(tmp_path / "tree") as again:
+        assert again.documents.get("paper").data == {"text": "second"}
+    (kept,) = file.parent.glob("*.edited")
+    assert "by hand" in kept.read_text()
+
+
+def test_a_commit_that_the_index_took_and_the_driver_says_has_failed_stands(
+    store: wilk.Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = tmp_path / "tree"
+    store.messages.extend("talk", [{"role": "user", "text": str(number)} for number in range(99)])
+    with monkeypatch.context() as patch:
+        _fails_after_the_index(store, base, patch)
+        store.messages.append("talk", "user", "stands")  # the first of another file
+    assert store.messages.last("talk", 1)[0].text == "stands"
+    assert store.sync().changes == ()
+    assert sorted(file.name for file in (base / "sessions/talk/messages").iterdir()) == [
+        "000001.json",
+        "000101.json",
+    ]
+    store.messages.append("talk", "user", "next")
+    before = rows(store)
+    assert len(before["messages"]) == 105
+    assert store.archive.list() == []
+    store.close()
+    forget_index(base)
+    with opened(base) as again:
+        assert rows(again) == before
+
+
+def _fails_after_the_index(store: wilk.Store, base: Path, patch: pytest.MonkeyPatch) -> None:
+    """Let the next commit write the index alone, as a disk does that is full just then.
+
+    SQLite commits databases that are attached to each other one by one, and says that it failed.
+    """
+    database, execute = store._engine.database, store._engine.execute
+    commit = database.commit
+
+    def half() -> None:
+        with closing(sqlite3.connect(base / ".index" / "tree.db")) as other:
+            earlier = {name: other.execute(f"SELECT * FROM {name}").fetchall() for name in ("seen", "parts")}
+        commit()
+        for name, kept in earlier.items():
+            execute(f"DELETE FROM tree.{name}")
+            store._engine.execute_many(
+                f"INSERT INTO tree.{name} VALUES ({', '.join('?' * len(kept[0]))})", kept
+            )
+        raise OperationalError("database or disk is full")
+
+    patch.setattr(database, "commit", half)
 
 
 def test_journals_do_not_pile_up(store: wilk.Store, tmp_path: Path) -> None:
@@ -217,6 +358,32 @@ def test_a_commit_that_the_index_refuses_leaves_the_files_as_they_were(
     assert texts(tmp_path / "tree") == files
     assert store.sessions.get("talk").message_count == 1
     assert {file.suffix for file in (tmp_path / "tree" / ".journal").iterdir()} <= {"", ".done"}
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_ctrl_c_while_a_change_commits_leaves_files_and_index_the_same(
+    late: bool, store: wilk.Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = store._engine.database
+    commit = database.commit
+
+    def interrupted() -> None:
+        if late:
+            commit()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(database, "commit", interrupted)
+        store.messages.append("talk", "user", "one")
+    found = [message.text for message in store.messages.last("talk")]
+    assert found == (["zero", "one"] if late else ["zero"])
+    assert store.sync().changes == ()
+    assert [message.text for message in store.messages.last("talk")] == found
+    before = rows(store)
+    store.close()
+    forget_index(tmp_path / "tree")
+    with opened(tmp_path / "tree") as again:
+        assert rows(again) == before
 
 
 WRITER = """

@@ -154,6 +154,7 @@ def test_a_folder_of_conversations_without_a_store_becomes_one(tmp_path: Path) -
         (folder / "current.json").write_text(json.dumps({"chatTitle": name, "messages": [{"n": 1}]}))
     with opened(tmp_path / "tree") as store:
         assert [one.id for one in store.documents.list()] == ["conv_001", "conv_002"]
+        assert [one.title for one in store.documents.list()] == ["conv_001", "conv_002"]
         assert store.documents.get("conv_001").data == {"chatTitle": "conv_001", "messages": [{"n": 1}]}
 
 
@@ -334,6 +335,8 @@ def test_an_index_that_is_removed_under_an_open_store_is_noticed(store: wilk.Sto
     before = (base / SESSION).read_bytes()
     with pytest.raises(wilk.BackendError, match="open it again"):
         store.sessions.update("talk", name="lost")
+    with pytest.raises(wilk.BackendError, match="open it again"):
+        store.sync()
     assert (base / SESSION).read_bytes() == before
 
 
@@ -357,6 +360,17 @@ def test_a_row_that_both_have_changed_is_the_stores_and_the_persons_is_kept(
     assert store.sessions.get("talk").name == "by the store"
     kept = [json.loads(file.read_text()) for file in (base / SESSION).parent.glob("*.edited")]
     assert [row["name"] for row in kept] == ["by hand"]
+
+
+def test_a_row_of_many_that_both_have_changed_is_the_stores_and_the_persons_is_kept(
+    store: wilk.Store, base: Path
+) -> None:
+    mine = {"id": "mine", "sequence": 4, "text": "by hand"}
+    edit(base / MESSAGES, lambda messages: messages.append({**messages[-1], **mine, "pk": 1000}))
+    store.messages.append("talk", "user", "by the store")
+    assert texts(store)[3:] == ["by the store"]
+    (kept,) = (base / MESSAGES).parent.glob("*.edited")
+    assert json.loads(kept.read_text())[3]["text"] == "by hand"
 
 
 def test_a_file_removed_just_before_it_is_written_is_there_again(store: wilk.Store, base: Path) -> None:

@@ -254,7 +254,12 @@ class TestRunning:
 
     @pytest.mark.parametrize("fails", [False, True])
     def test_a_store_that_is_busy_when_it_ends_costs_no_result_and_is_told_later(
-        self, fails: bool, home: Path, plugged: Callable[..., wilk.Store], caplog: pytest.LogCaptureFixture
+        self,
+        fails: bool,
+        home: Path,
+        hurried: None,
+        plugged: Callable[..., wilk.Store],
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         others = ExitStack()
 
@@ -265,7 +270,6 @@ class TestRunning:
             return "sent"
 
         store = plugged(Plugin(Tool("send", send)))
-        store._engine.timeout = 0.05
         with wilk.open_store(home=home) as apart:
             session = apart.sessions.create().id
         try:

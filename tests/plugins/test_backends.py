@@ -146,4 +146,4 @@ def test_the_suite_passes_what_such_a_backend_does_right(verdicts: str) -> None:
 def test_only_the_suites_need_pytest() -> None:
     source = Path(sys.modules["wilk"].__file__ or "").parent
     users = [path for path in source.rglob("*.py") if "import pytest" in path.read_text()]
-    assert {path.parent.name for path in users} == {"testing"}
+    assert {path.relative_to(source).parts[0] for path in users} == {"testing"}

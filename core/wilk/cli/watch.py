@@ -69,8 +69,14 @@ class _Reporter:
         if self._out.json:
             self._tell({"event": "watching", "home": home, "mode": mode})
         else:
-            self._out.note(f"watching {home or 'what other stores change'} ({mode}); Ctrl-C ends")
+            self._out.note(f"watching {self._watched()} ({mode}); Ctrl-C ends")
         self._flush()
+
+    def _watched(self) -> str:
+        watched = [] if self._store._followed is None else ["the files of the store"]
+        if self._store.home is not None:
+            watched.append(str(self._store.home))
+        return " and ".join(watched) or "what other stores change"
 
     def tell_mode(self, mode: str) -> None:
         """Tell when changes are noticed in another way than before."""
@@ -115,8 +121,12 @@ class _Reporter:
 
     def _healed(self) -> list[str]:
         """Files that were broken and are not any more: a report tells only of those it looked at."""
-        known = {file.path: file.state for file in self._store.definitions.files()} if self._broken else {}
-        healed = [path for path in self._broken if known.get(path) != "broken"]
+        broken: set[str] = set()
+        if self._broken:
+            broken |= {file.path for file in self._store.definitions.files() if file.state == "broken"}
+            if self._store._followed is not None:
+                broken.update(self._store._followed.broken())
+        healed = [path for path in self._broken if path not in broken]
         for path in healed:
             del self._broken[path]
         return healed

@@ -69,8 +69,14 @@ class Followed(Protocol):
     def sync(self) -> SyncReport:
         """Take over what has changed; tell what did, and what could not be taken over."""
 
+    def broken(self) -> Collection[str]:
+        """The paths of files that could not be taken over, and were not mended since."""
+
     def watch(self, on_report: Callable[[SyncReport], object] | None) -> Watcher:
         """Begin to take over changes as they are made."""
+
+    def close(self) -> None:
+        """Leave what people may change as it is to stay while the store is closed; must not raise."""
 
 
 class Bus(Protocol):
@@ -115,18 +121,21 @@ class Opened:
     such as those that append to different sessions; without it every transaction runs alone.
     ``committing``: called with a way to execute SQL inside of the outermost transaction when it is about
     to commit; what it raises undoes the transaction. What it returns is called after that, with whether
-    the commit succeeded. ``stream``: opens a cursor that reads rows as they are asked for, where the
-    driver's own cursors read all at once; it is used within a snapshot or a transaction.
+    the commit succeeded, and may return True when one stands that the driver said had failed. ``stream``:
+    opens a cursor that reads rows as they are asked for, where the driver's own cursors read all at once;
+    it is used within a snapshot or a transaction.
     ``translate``: turns an error of the driver into one of wilk's; None leaves it to the store.
-    ``bus``: opens the engine's own way to tell other stores of changes.
+    ``bus``: opens the engine's own way to tell other stores of changes. ``heard``: called when any bus has
+    told of something, before it is acted upon: what is read from then on must not be older.
     ``vector_index``: an index of vectors of the engine's own. It is used where the setting
     ``vector_index`` is ``auto`` and it does not refuse, or where that names it.
     ``follow``: called with the store once its schema is up to date, and before anything is done with it;
     what it returns takes over what people changed past the store.
     ``identity``: given a way to execute SQL, a text that two URLs have in common if they lead to the same
-    rows, whatever they look like; moves go by the URL without it. ``renumber``: ``renumber(execute, table, column)`` puts the counter from
-    which an engine numbers new rows behind those there are; for engines that do not do so by themselves
-    when rows come with numbers of their own. ``rows_per_insert``: how many rows one INSERT takes at best.
+    rows, whatever they look like; moves go by the URL without it.
+    ``renumber``: ``renumber(execute, table, column)`` puts the counter from which an engine numbers new rows
+    behind those there are; for engines that do not do so by themselves when rows come with numbers of their
+    own. ``rows_per_insert``: how many rows one INSERT takes at best.
     ``figures``: makes what tells of the engine, for ``store.health()`` and ``store.statistics()``.
     """
 
@@ -145,10 +154,11 @@ class Opened:
     folder: Path | None = None
     pool: Pool | None = None
     beside: tuple[Any, ...] | None = None
-    committing: Callable[[Execute], Callable[[bool], None] | None] | None = None
+    committing: Callable[[Execute], Callable[[bool], bool | None] | None] | None = None
     stream: Callable[[Any], Any] | None = None
     translate: Callable[[Exception], WilkError | None] | None = None
     bus: Callable[[], Bus] | None = None
+    heard: Callable[[], object] | None = None
     vector_index: VectorIndex | None = None
     follow: Callable[[Store], Followed | None] | None = None
     identity: Callable[[Execute], str] | None = None

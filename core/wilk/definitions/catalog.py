@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wilk.contracts import DefinitionKind
+from wilk.definitions.homes import Homes
 from wilk.definitions.known import Known
 from wilk.definitions.places import Place
 from wilk.definitions.syncing import Syncing, no_folder
@@ -28,17 +29,24 @@ class Catalog:
     """Joins the definition files of one home folder and the rows of one store.
 
     ``kinds`` gives the kinds of definitions when they are first needed. With ``home`` None there
-    are no files, and definitions live in the tables alone.
+    are no files, and definitions live in the tables alone. ``shared``: home folders of other machines
+    may lie beside the same database.
     """
 
     def __init__(
-        self, engine: Engine, events: Events, kinds: Callable[[], Iterable[DefinitionKind]], home: Path | None
+        self,
+        engine: Engine,
+        events: Events,
+        kinds: Callable[[], Iterable[DefinitionKind]],
+        home: Path | None,
+        *,
+        shared: bool = False,
     ) -> None:
         self.home = home
         self._engine = engine
         self._events = events
         self._known = Known(engine, kinds)
-        self._files = Files(engine)
+        self._files = Files(engine, Homes(home, shared=shared))
         self._revisions = Revisions(engine)
         self._waiting = Waiting()
         self._syncing = (
@@ -67,6 +75,14 @@ class Catalog:
     def table(self, kind: str) -> Table:
         """The rows of a kind; raises NotFound."""
         return self._known.table(kind)
+
+    def states(self) -> list[tuple[str, str, int, bool]]:
+        """Kind, id, revision and whether it is archived, of every definition; in one query."""
+        from functools import reduce
+        from operator import add
+
+        query = reduce(add, [self.table(kind).states() for kind in self.places()])
+        return [(kind, id, revision, at is not None) for kind, id, revision, at in self._engine.select(query)]
 
     # -- from files to rows ---------------------------------------------------------------
 

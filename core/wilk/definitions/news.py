@@ -28,8 +28,23 @@ class News:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
+        self._lock = threading.Lock()  # nothing is read under it, for readers may wait for each other
+        self._states: dict[tuple[str, str], State] = {}
+        self._begun = False
+
+    def begin(self) -> None:
+        """Read how things stand: what changes from now on is news."""
+        if self._begun:
+            return
+        now = self._now()
+        with self._lock:
+            if not self._begun:
+                self._states = now | self._states
+                self._begun = True
+
+    def forked(self) -> None:
+        """In a forked child: a thread of the parent may have been at it."""
         self._lock = threading.Lock()
-        self._states = self._now()
 
     def known(self, changes: Iterable[Change]) -> None:
         """Take note of changes."""
@@ -39,6 +54,7 @@ class News:
 
     def fresh(self, changes: list[Change]) -> list[Change]:
         """Those of the changes that were not told of before, in their order; they are known now."""
+        self.begin()
         found = []
         with self._lock:
             for change in changes:
@@ -51,6 +67,7 @@ class News:
 
     def missed(self) -> list[Change]:
         """What the tables hold that was never told of; it is known now."""
+        self.begin()
         now = self._now()
         places = self._catalog.places()
         found = []
@@ -92,11 +109,7 @@ class News:
         )  # fmt: skip
 
     def _now(self) -> dict[tuple[str, str], State]:
-        return {
-            (kind, id): State(revision, archived)
-            for kind in self._catalog.places()
-            for id, revision, archived in self._catalog.table(kind).states()
-        }
+        return {(kind, id): State(revision, archived) for kind, id, revision, archived in self._catalog.states()}
 
 
 def _action(old: State | None, new: State) -> str | None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from wilk import codec, models
 from wilk.clock import to_datetime
 from wilk.contracts import DefinitionKind
+from wilk.definitions.homes import Homes
 from wilk.engine import Engine, Rows
 from wilk.models import fields_of
 from wilk.models.statements import Statement, param
@@ -119,13 +120,13 @@ class Table:
         rows = self._engine.fetch(self._name("find"), self._find, parameters)
         return next(iter(self._made(rows)), None)
 
-    def states(self) -> list[tuple[str, int, bool]]:
-        """Id, revision and whether it is archived, of every record."""
+    def states(self) -> Any:
+        """A query of kind, id, revision and the time of archiving of every record."""
+        from peewee import Value  # with Peewee; see wilk.models
+
         model = self.model
-        query = model.select(model.id, model.revision, model.archived_at)
-        if not self.own:
-            query = query.where(model.kind == self.kind.name)
-        return [(id, revision, at is not None) for id, revision, at in self._engine.rows(query)]
+        query = model.select(Value(self.kind.name), model.id, model.revision, model.archived_at)
+        return query if self.own else query.where(model.kind == self.kind.name)
 
     def living(self) -> list[Any]:
         """The records that are not archived, by id."""
@@ -247,10 +248,11 @@ _decoded_files = decoder(records.DefinitionFile)
 
 
 class Files:
-    """The table of definition files."""
+    """The table of definition files, as one home folder knows them."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, homes: Homes) -> None:
         self._engine = engine
+        self._homes = homes
 
     @cached_property
     def _fields(self) -> list[Any]:
@@ -258,34 +260,47 @@ class Files:
 
     def states(self) -> list[tuple[Any, ...]]:
         """Path, stat, state and kind of every file: what a sync of an unchanged folder reads."""
-        return self._engine.fetch("definition_files.states", _states)
+        rows = self._engine.fetch("definition_files.states", _states)
+        return [(path, *row[1:]) for row in rows if (path := self._homes.path(row[0])) is not None]
 
     def of(self, paths: Collection[str]) -> dict[str, File]:
         """What is known of these paths."""
         found: dict[str, File] = {}
-        wanted = list(paths)
+        prefix = self._homes.prefix
+        wanted = [prefix + path for path in paths]
         for start in range(0, len(wanted), _FEW):
             some = models.DefinitionFile.path.in_(wanted[start : start + _FEW])
-            found.update(
-                (row[0], File(*row))
-                for row in self._engine.rows(models.DefinitionFile.select(*self._fields).where(some))
-            )
+            rows = self._engine.rows(models.DefinitionFile.select(*self._fields).where(some))
+            found.update(self._mine(rows))
         return found
 
     def broken(self) -> dict[str, File]:
         """The files whose content could not be taken over."""
         rows = self._engine.fetch("definition_files.in_state", _in_state, ("broken",))
-        return {row[0]: File(*row) for row in rows}
+        return self._mine(rows)
 
     def put(self, files: Iterable[File], now: int) -> None:
         """Write what is known now."""
-        _run(self._engine, self._upsert(), ({**file._asdict(), "synced_at": now} for file in files))
+        prefix = self._homes.prefix
+        _run(
+            self._engine,
+            self._upsert(),
+            ({**file._asdict(), "path": prefix + file.path, "synced_at": now} for file in files),
+        )
 
     def list(self, kind: str | None) -> list[records.DefinitionFile]:
         """The records of files, by path."""
         rows = self._engine.fetch("definition_files.list", _files)
-        found = _decoded_files(rows)
+        found = [
+            file._replace(path=path)
+            for file in _decoded_files(rows)
+            if (path := self._homes.path(file.path)) is not None
+        ]
         return found if kind is None else [file for file in found if file.kind == kind]
+
+    def _mine(self, rows: Iterable[tuple[Any, ...]]) -> dict[str, File]:
+        """The files of this home folder, by path."""
+        return {path: File(path, *row[1:]) for row in rows if (path := self._homes.path(row[0])) is not None}
 
     def _upsert(self) -> Statement:
         model = models.DefinitionFile

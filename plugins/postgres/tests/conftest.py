@@ -18,7 +18,12 @@ import wilk
 
 BESIDE = "wilk-audit,wilk-hnsw,wilk-keywords,wilk-local,wilk-openai,wilk-tokens"
 PROGRAMS = {"wheel": wheel, "debian": debian}
-INSTALLED = [name for name, programs in PROGRAMS.items() if programs() is not None or name == "wheel"]
+# The tests on the second server take as long again; .ci/run runs them.
+INSTALLED = [
+    pytest.param(name, marks=[pytest.mark.slow] if name == "debian" else [])
+    for name, programs in PROGRAMS.items()
+    if programs() is not None or name == "wheel"
+]
 
 
 def programs_of(name: str) -> Path:

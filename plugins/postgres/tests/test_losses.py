@@ -1,7 +1,7 @@
 """Connections that drop and servers that end: what was acknowledged is kept, the rest undone as a whole."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -88,6 +88,17 @@ def test_a_commit_whose_answer_is_lost_is_told_as_not_known(url: str, arrives: b
             assert [message.text for message in store.messages.last("s")] == ["perhaps"]
     finally:
         relay.close()
+
+
+def test_a_commit_that_is_ended_behind_its_end_is_told_as_not_known(
+    opens: Callable[..., wilk.Store], server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With replicas a commit also asks for a position, and that may be what the server ends."""
+    monkeypatch.setattr("wilk_postgres.database.POSITION", "SELECT pg_sleep(30)")
+    store = opens(replicas=f"127.0.0.1:{server.port}", statement_timeout=0.3)
+    with pytest.raises(BackendError, match="whether the change was made is not known"):
+        store.sessions.create(id="s")
+    assert store.sessions.find("s") is not None
 
 
 # -- a server that ends -----------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """One primary with a streaming standby: who reads where, what is seen, and who carries on when one dies."""
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -105,6 +106,44 @@ def test_the_servers_count_who_was_read(pair: Pair) -> None:
     with opened(pair) as store:
         session = store.sessions.create().id
         wait_until(lambda: store.sessions.get(session) and any("sessions" in one for one in queries()))
+
+
+class Hall:
+    """A bus that is not the server's: everybody in the hall hears at once what is said."""
+
+    def __init__(self) -> None:
+        self.listeners: list[Callable[[str, str], None]] = []
+
+    @wilk.hookimpl
+    def register_buses(self) -> Iterator[wilk.BusKind]:
+        yield wilk.BusKind("hall", lambda *_: self, "a hall")
+
+    def publish(self, topic: str, text: str) -> None:
+        for listener in list(self.listeners):
+            listener(topic, text)
+
+    def subscribe(self, listener: Callable[[str, str], None]) -> None:
+        self.listeners.append(listener)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_who_hears_of_a_change_by_any_bus_reads_nothing_older(pair: Pair) -> None:
+    hall, found = Hall(), list[str]()
+
+    def store_at(url: str) -> wilk.Store:
+        disabled = tuple(os.environ["WILK_DISABLED_PLUGINS"].split(","))
+        settings = Settings(url=url, bus="hall://here", disabled_plugins=disabled)
+        return wilk.open_store(settings=settings, host=wilk.Host(hall, disabled=disabled))
+
+    with store_at(pair.url) as writing, store_at(with_options(pair.url, replicas=pair.replica)) as reading:
+        reading.watch(lambda report: found.extend(reading.prompts.get(one.id).id for one in report.changes))
+        wait_until(lambda: port_of(reading) == pair.standby.port)
+        with pair.paused():
+            writing.prompts.save("heard", {"name": "Heard", "system": "hello"})
+            assert reading.settle(30)
+        assert found == ["heard"]
 
 
 def test_transactions_run_on_the_primary_with_all_that_they_read(pair: Pair) -> None:

@@ -216,6 +216,26 @@ class TestAServerThatHangs:
         cache.set("key", 2)
         assert cache.get("key") == 2
 
+    @pytest.mark.slow
+    def test_does_not_hold_up_closing_for_a_long_time_limit(
+        self, own_server: ValkeyServer, machines: Machines
+    ) -> None:
+        store = machines("a", own_server.url, bus=own_server.url, cache_tier="disk", redis={"timeout": 60})
+        heard = threading.Event()
+        cache = store.cache("x")
+        assert store._joined is not None
+        store._joined._bus.subscribe(lambda *_: heard.set())  # type: ignore[union-attr]
+        assert heard.wait(20)
+        own_server.hang()
+        try:
+            cache.set("key", 1)
+            closing = threading.Thread(target=store.close)
+            closing.start()
+            closing.join(30)
+            assert not closing.is_alive()
+        finally:
+            own_server.go_on()
+
     def test_holds_up_no_closing(self, own_server: ValkeyServer, machines: Machines) -> None:
         store = machines("a", own_server.url, bus=own_server.url)
         store.cache("x").set("key", 1)

@@ -212,9 +212,17 @@ def _plain(value: Any) -> Any:
 
 
 def make(home: Path, target: Path) -> None:
-    """Make the database and its reading at ``target`` (with the suffixes .db and .json)."""
+    """Make the database and its reading at ``target`` (with the suffixes .db and .json).
+
+    It is moved to where it lies, so that it holds the notes of a move too.
+    """
     with wilk.open_store(home=home, clock=wilk.Clock(_Ticking())) as store:
         fill(store)
+        store.settle()
+        moved = home / "moved.db"
+        store.move(f"sqlite:///{moved}")
+    moved.replace(home / "wilk.db")
+    with wilk.open_store(home=home, clock=wilk.Clock(_Ticking())) as store:
         target.with_suffix(".json").write_text(json.dumps(everything(store), indent=1) + "\n")
     with closing(sqlite3.connect(home / "wilk.db", isolation_level=None)) as connection:
         # Small pages, because most tables hold a row or two.

@@ -14,7 +14,8 @@ from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wilk import codec
-from wilk.backends.files.journal import settle
+from wilk.backends.files.backups import keep_copy
+from wilk.backends.files.journal import forget, settle
 from wilk.backends.files.layout import PLACEMENTS, Place, decoded, place_of
 from wilk.backends.files.noting import NOTED
 from wilk.backends.files.reading import read
@@ -60,6 +61,7 @@ class Follower:
 
     def sync(self, paths: Collection[str] | None = None) -> SyncReport:
         """Take over what has changed in all files, or in those of ``paths``, relative to the tree."""
+        self._tree.check_index()
         seen, candidates, gone = self._look(paths)
         if gone and not self._engine.in_transaction:
             time.sleep(_CONFIRM)  # some editors remove a file before they write it anew
@@ -73,11 +75,19 @@ class Follower:
                 self._take(one, changes, failures)
         return SyncReport(seen, len(changed), tuple(changes), tuple(failures))
 
+    def broken(self) -> Collection[str]:
+        """The paths of files that could not be taken over, and were not mended since."""
+        return {path for (path,) in self._engine.execute("SELECT path FROM tree.seen WHERE state = 'broken'")}
+
     def watch(self, on_report: Callable[[SyncReport], object] | None) -> Watcher:
         """Take over changes as they are made, until the watcher is stopped."""
         from wilk.backends.files.watching import TreeWatcher
 
         return TreeWatcher(self._tree, self, self._store, on_report).start()
+
+    def close(self) -> None:
+        """Bring the files to the disk, which the journals stood for."""
+        forget(self._tree)
 
     def merge(self, path: str, orders: set[int]) -> None:
         """Take over a file of rows that a transaction concerns as well which is about to commit: but for the
@@ -103,15 +113,15 @@ class Follower:
     def _look(self, paths: Collection[str] | None) -> tuple[int, list[str], list[str]]:
         """How many files there are, which look changed, and which are gone. Without any lock."""
         execute = self._engine.execute
-        known = {
-            path: (stat, state) for path, stat, state in execute("SELECT path, stat, state FROM tree.seen")
-        }
         others = self._others()
         if paths is None:
+            rows = execute("SELECT path, stat, state FROM tree.seen")
+            known = {path: (stat, state) for path, stat, state in rows}
             there = {path: state_of(stat) for path, stat in self._tree.files()}
         else:
+            seen = {path: self._tree.found(execute, path) for path in paths}
+            known = {path: (one.stat, one.state) for path, one in seen.items() if one is not None}
             there = {path: state for path in paths if (state := self._state(path)) is not None}
-            known = {path: known[path] for path in paths if path in known}
         changed = [
             path
             for path, state in there.items()
@@ -143,6 +153,7 @@ class Follower:
         others = self._others()
         found = []
         with self._tree.locked():
+            self._tree.check_index()
             settle(self._tree, execute)
             for path in paths:
                 seen = self._tree.found(execute, path)
@@ -193,6 +204,13 @@ class Follower:
             problems = self._out_of_range(one.place, table, rows)
         if but:
             column = table.place[str(one.place.placement.order)]
+            both = [row.values for row in rows if row.values[column] in but]
+            if not problems and not {*both} <= {*self._rows_of(one.place, table)}:
+                logger.warning(
+                    "%s has rows that the store writes now as well; it is kept as %s",
+                    self._tree.path(one.path),
+                    keep_copy(self._tree, one.path),
+                )
             rows = [row for row in rows if row.values[column] not in but]
         made: list[Change] = []
         if not problems:

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 from wilk import codec
 from wilk.backends.files.backups import keep_copy, keep_version
 from wilk.backends.files.tree import Seen, Tree, hash_of, state_of
-from wilk.errors import BackendError
+from wilk.errors import BackendError, WilkError
 from wilk.files import private_folder, sync_folder, write_atomic
 
 logger = logging.getLogger("wilk.files")
@@ -139,29 +139,47 @@ def recover(tree: Tree) -> None:
     """After a loss of power: write again what may not have come to the disk. Under the tree's lock."""
     done = [file for file in _files(tree) if file.suffix == ".done"]
     lost = False
-    last: dict[str, Step] = {}
+    last: dict[str, tuple[Step, int]] = {}
     for file in sorted(done, key=lambda one: int(one.stem)):
+        written = file.stat().st_mtime_ns
         for line in _lines(file):
             if isinstance(line, dict):
-                lost = lost or not line["boot"] or line["boot"] != _boot()
+                lost = lost or _of_another_run(line)
             else:
-                last[line[0]] = Step(*line)
-    for step in last.values() if lost else ():
-        _recover_one(tree, step)
+                last[line[0]] = Step(*line), written
+    for step, written in last.values() if lost else ():
+        _recover_one(tree, step, written)
     _safe(tree, 0)
 
 
-def _recover_one(tree: Tree, step: Step) -> None:
+def forget(tree: Tree) -> None:
+    """When a store closes: make all files safe, so that nothing people do to them later is taken for what
+    a loss of power did. Whoever is at work on the tree does it instead."""
+    if any(file.suffix == ".done" for file in _files(tree)):
+        with suppress(OSError, WilkError), tree.locked(0.0):
+            _safe(tree, 0)
+
+
+def _of_another_run(end: dict[str, Any]) -> bool:
+    """Whether the machine may have lost its power since a journal was written."""
+    return not end["boot"] or end["boot"] != _boot()
+
+
+def _recover_one(tree: Tree, step: Step, written: int) -> None:
+    """Write a file again, if it is not as its journal says that was ``written`` then."""
     file = tree.path(step.path)
     found = hash_of(file.read_bytes()) if file.exists() else None
     if found == step.hash:
         return
-    if found is not None and file.stat().st_size:
+    if found is not None and (stat := file.stat()).st_size:
+        if stat.st_mtime_ns > written:
+            return  # a later commit's, or a person's
         logger.warning("%s is not what was written last; it is kept as %s", file, keep_copy(tree, step.path))
     if step.text is None:
         file.unlink(missing_ok=True)
     else:
         write_atomic(file, step.text.encode())
+        os.utime(file, ns=(written, written))
 
 
 def _settle_one(tree: Tree, file: Path, execute: Execute | None) -> None:
@@ -171,7 +189,12 @@ def _settle_one(tree: Tree, file: Path, execute: Execute | None) -> None:
         _drop(tree, file, steps)
         return
     try:
+        written, lost = file.stat().st_mtime_ns, _of_another_run(end)
+        for step in steps:
+            _prepare(tree, step, written, lost=lost)
         _finish(tree, file, steps)
+        for step in steps if lost else ():
+            _recover_one(tree, step, written)
     except OSError as error:
         raise BackendError(
             f"{error.filename or file} cannot be written, which a change waits for that is committed: "
@@ -182,6 +205,22 @@ def _settle_one(tree: Tree, file: Path, execute: Execute | None) -> None:
             seen = None if step.temporary is None else Seen(step.stat, step.hash, "ok", None)
             tree.note(execute, step.path, seen)
         note_parts(execute, [tuple(part) for part in end["parts"]])
+
+
+def _prepare(tree: Tree, step: Step, written: int, *, lost: bool) -> None:
+    """See to it that what waits to be put in place is whole, and that no edit made meanwhile is lost."""
+    temporary, target = tree.journal / (step.temporary or ""), tree.path(step.path)
+    if step.temporary is not None:
+        if not temporary.exists():
+            return  # in place already
+        if lost and step.text is not None and hash_of(temporary.read_bytes()) != step.hash:
+            temporary.write_bytes(step.text.encode())
+    if target.exists() and target.stat().st_mtime_ns > written:
+        logger.warning(
+            "%s was changed by hand before a commit was finished; it is kept as %s",
+            target,
+            keep_copy(tree, step.path),
+        )
 
 
 def note_parts(execute: Execute, parts: list[tuple[str, int, bool]]) -> None:

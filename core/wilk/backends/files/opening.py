@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,14 +68,30 @@ def _ready(tree: Tree) -> None:
 
 
 def _make_whole(tree: Tree, inner: Opened) -> None:
-    """Make all of an index while nobody can take it for a part of one. Under the tree's lock."""
-    if inner.connect is not None and not tree.seen.exists():
+    """Make all of an index while nobody can take it for a part of one. Under the tree's lock.
+
+    What was seen has the index's own journal mode: with another one a commit waits for the disk thrice as
+    often, and for readers of what was seen.
+    """
+    if inner.connect is not None and _journal(tree.seen) != _journal(tree.index):
         connection = inner.connect()
         try:
             tree.attach(connection)
+            ((mode,),) = connection.execute("PRAGMA main.journal_mode")
+            with suppress(sqlite3.OperationalError):  # others read it now; a later opening does it
+                connection.execute(f"PRAGMA tree.journal_mode = {mode}")
         finally:
             connection.close()
     tree.remember_index()
+
+
+def _journal(file: Path) -> bytes | None:
+    """What a database's header says of its journal: 2 and 2 in WAL; None without a file."""
+    try:
+        with file.open("rb") as opened:
+            return opened.read(20)[18:]
+    except FileNotFoundError:
+        return None
 
 
 def _writing(tree: Tree, inner: Opened) -> Opened:
@@ -124,7 +142,7 @@ class Follows:
         database.begin = noting  # type: ignore[method-assign]
         return database
 
-    def committing(self, execute: Callable[..., Any]) -> Callable[[bool], None] | None:
+    def committing(self, execute: Callable[..., Any]) -> Callable[[bool], bool] | None:
         """Write the files of what a transaction has changed."""
         return self._writer.committing(execute) if self._following else None
 

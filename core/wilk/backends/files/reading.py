@@ -56,6 +56,8 @@ def _completed(
         if value is None and name != table.counted:
             problems.append(Problem(number, None, f"the key {name!r} is missing"))
         values[table.place[name]] = value
+    if table.name == "documents" and "content_hash" in row.missing:
+        _title(values, table)
     group = table.group_of(values)
     if not any(problem.row == number for problem in problems) and place.names != tuple(
         encoded(str(value)) for value in group if not (value is None and place.placement.nowhere)
@@ -78,6 +80,15 @@ def _made_up(name: str, values: list[Any], place: Place, table: Table, now: int)
     if name == "kind" and table.name == "documents":
         return "conversation"
     return None
+
+
+def _title(values: list[Any], table: Table) -> None:
+    """Give a document that the store has not written the title that the verbs would give it."""
+    from wilk.services.connectome.documents import title_of
+
+    data = values[table.place["data"]]
+    if values[table.place["title"]] is None and data is not None:
+        values[table.place["title"]] = title_of(codec.parse(data))
 
 
 def _line(text: str, problem: Problem) -> int:

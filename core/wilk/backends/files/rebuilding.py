@@ -160,8 +160,10 @@ def note_part(execute: Any, place: Place, table: Table, rows: list[Row]) -> None
 
 def _without_parents(tree: Tree, execute: Any, tables: dict[str, Table]) -> None:
     """Take out rows that refer to what no file holds: their files wait until it does."""
-    while found := execute("PRAGMA main.foreign_key_check"):
-        for name, number, parent, _ in found:
+    removed = True
+    while removed:
+        removed = False
+        for name, number, parent, _ in execute("PRAGMA main.foreign_key_check"):
             table = tables[name]
             rows = execute(f"SELECT {table.selected} FROM main.{quoted(name)} WHERE rowid = ?", (number,))
             if not rows:
@@ -171,6 +173,7 @@ def _without_parents(tree: Tree, execute: Any, tables: dict[str, Table]) -> None
             logger.error("%s: %s; mend it, and it is taken over", tree.path(path), reason)
             execute("UPDATE tree.seen SET state = 'broken', error = ? WHERE path = ?", (reason, path))
             execute(f"DELETE FROM main.{quoted(name)} WHERE rowid = ?", (number,))
+            removed = True
 
 
 def _path_of(execute: Any, table: Table, values: tuple[Any, ...]) -> str:

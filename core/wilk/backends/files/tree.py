@@ -88,7 +88,7 @@ class Tree:
 
     # -- one process at a time ------------------------------------------------------------
 
-    def lock(self) -> int:
+    def lock(self, timeout: float | None = None) -> int:
         """Take the lock under which files are written; :meth:`unlock` gives it back.
 
         The system does when its holder dies. Whoever takes it within a transaction has begun that before,
@@ -101,11 +101,12 @@ class Tree:
             raise BackendError(
                 f"{error.filename or self._lock} cannot be written: {error.strerror}"
             ) from error
-        until, tries = time.monotonic() + self.timeout, 0
+        timeout = self.timeout if timeout is None else timeout
+        until, tries = time.monotonic() + timeout, 0
         while not taken(handle):
             if time.monotonic() > until:
                 os.close(handle)
-                raise Busy(f"another process held {self._lock} for over {self.timeout:g} s; try again")
+                raise Busy(f"another process held {self._lock} for over {timeout:g} s; try again")
             time.sleep(_PAUSES[min(tries, len(_PAUSES) - 1)])
             tries += 1
         return handle
@@ -116,9 +117,9 @@ class Tree:
         os.close(handle)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, timeout: float | None = None) -> Iterator[None]:
         """Hold the lock for a block."""
-        handle = self.lock()
+        handle = self.lock(timeout)
         try:
             yield
         finally:

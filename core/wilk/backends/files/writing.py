@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from wilk import codec
@@ -18,7 +19,7 @@ from wilk.backends.files.noting import NOTED, followed
 from wilk.backends.files.rows import Execute, Table, quoted
 from wilk.backends.files.schema import schema_file
 from wilk.backends.files.tree import SCHEMA, Seen, Tree, hash_of, state_of
-from wilk.errors import BackendError
+from wilk.errors import BackendError, WilkError
 
 logger = logging.getLogger("wilk.files")
 
@@ -50,7 +51,7 @@ class Writer:
             self._tables, self._version = followed(execute), version
         return self._tables
 
-    def committing(self, execute: Execute) -> Callable[[bool], None] | None:
+    def committing(self, execute: Execute) -> Callable[[bool], bool] | None:
         """Make the files of what has changed safe; returns what puts them in place, or drops them."""
         if not self.everything and not execute(f"SELECT 1 FROM {NOTED} LIMIT 1"):
             return None
@@ -85,14 +86,22 @@ class Writer:
                 ) from error
             raise
 
-        def settled(committed: bool) -> None:
+        def settled(committed: bool) -> bool:
             try:
-                if committed:
+                # Ctrl-C may come after the commit and before the return from it, and a full disk between the
+                # index and what was seen of the files: the index decides, and the next commit settles it.
+                late = not committed and bool(staging.steps) and _has_committed(execute, staging.number)
+                if committed or late:
                     self.everything = False
-                    if staging.steps:
+                    if committed and staging.steps:
                         staging.finish()
                 else:
                     staging.drop()
+            except WilkError as error:  # nobody can tell now; the journal stays for who comes next
+                logger.warning("change %d: whether it was committed is seen later: %s", staging.number, error)
+                return False
+            else:
+                return committed or late
             finally:
                 self.left.clear()
                 self._tree.unlock(handle)
@@ -130,7 +139,7 @@ class _Writing:
     def edited(self, notes: Sequence[tuple[Any, ...]]) -> dict[str, set[int]]:
         """Files of rows that a person has changed since they were last looked at, and which a transaction
         concerns as well; with the orders of the rows that it has changed."""
-        found: dict[str, set[int]] = {}
+        found: dict[str, set[int] | None] = {}
         for name, *values, order in notes:
             place = self._tables[name].placement
             if place.order is None:
@@ -141,11 +150,11 @@ class _Writing:
             if path not in found:
                 seen = self._tree.found(self._execute, path)
                 file = self._tree.path(path)
-                if seen is None or not file.exists() or seen.stat == state_of(file.stat()):
-                    continue
-                found[path] = set()
-            found[path].add(order)
-        return found
+                same = seen is None or not file.exists() or seen.stat == state_of(file.stat())
+                found[path] = None if same else set()
+            if (orders := found[path]) is not None:
+                orders.add(order)
+        return {path: orders for path, orders in found.items() if orders is not None}
 
     def everything(self) -> None:
         """Write whatever files do not say what the tables do, and remove those of rows that are not there."""
@@ -318,6 +327,13 @@ class _Writing:
     def _says(self, path: str, data: bytes) -> bool:
         """Whether a person has written the same in other words, so that the file can stay as it is."""
         return path in self._left and codec.parse(self._left[path]) == codec.parse(data)
+
+
+def _has_committed(execute: Execute, number: int) -> bool:
+    """Whether the index carries the number of a commit that was broken off."""
+    with suppress(WilkError):
+        execute("ROLLBACK")  # so that what is read next was committed; mostly there is nothing to undo
+    return bool(execute("PRAGMA main.user_version")[0][0] == number)
 
 
 def _noted(execute: Execute) -> list[tuple[Any, ...]]:

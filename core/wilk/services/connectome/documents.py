@@ -53,7 +53,7 @@ class Documents:
         text = codec.dumps(data)
         hash = codec.text_hash(text)
         if title is UNSET:
-            title = _title(data) or UNSET
+            title = title_of(data) or UNSET
         elif title is not None:
             identifier("title", title)
         if metadata is not UNSET and not isinstance(metadata, Mapping):
@@ -157,7 +157,8 @@ class Documents:
         return next(iter(_decoded((*row[:3], None, *row[3:]) for row in rows)), None)
 
 
-def _title(data: Any) -> str | None:
+def title_of(data: Any) -> str | None:
+    """The title that a conversation gives itself."""
     if isinstance(data, Mapping):
         for key in _TITLES:
             if isinstance(title := data.get(key), str) and title.strip():

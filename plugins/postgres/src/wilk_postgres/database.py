@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 from peewee import Database, PostgresqlDatabase
 from psycopg import ClientCursor
+from psycopg.errors import QueryCanceled
 from psycopg.pq import TransactionStatus
 
 from wilk_postgres.addresses import Address
@@ -83,7 +84,9 @@ class Attached(PostgresqlDatabase):
         try:
             cursor = connection.execute(f"COMMIT; {POSITION}" if self._tells_position else "COMMIT")
         except psycopg.Error as error:
-            if connection.closed or lost(error):
+            # What is ended may be the question for the position, behind a commit that stands.
+            ended = self._tells_position and isinstance(error, QueryCanceled)
+            if connection.closed or lost(error) or ended:
                 raise CommitUnknown(str(error)) from error
             raise
         if cursor.statusmessage != "COMMIT":

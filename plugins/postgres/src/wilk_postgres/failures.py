@@ -42,7 +42,7 @@ def translated(error: BaseException, address: Address) -> WilkError | None:
     for cause in chain:
         if isinstance(cause, CommitUnknown):
             return BackendError(
-                "the connection to the server was lost while it committed: whether the change was made is "
+                "the connection to the server was lost, or ended, while it committed: whether the change was made is "
                 "not known. Look whether it is there before you make it again (a message that is appended "
                 f"with a key may simply be appended again): {_line(cause)}"
             )

@@ -58,17 +58,15 @@ class ServerBus:
     A message longer than a notification is sent in pieces, in one transaction. One longer than a megabyte,
     and all that wait when more than ten thousand do, become the message ``lost``, for all that hear it. What
     was being sent when the server went away is sent once more, so that it may come twice. Whoever begins to
-    listen, or listens again, is told ``lost``: what was said before was not heard. ``heard`` is called before
-    listeners are told.
+    listen, or listens again, is told ``lost``: what was said before was not heard.
     """
 
-    def __init__(self, address: Address, heard: Callable[[], object] | None = None) -> None:
+    def __init__(self, address: Address) -> None:
         params = with_defaults(address.conninfo, os.environ)
         hosts = len(str(params.get("host") or "").split(","))
         self._connect_within = max(2.0, float(params.get("connect_timeout") or 0) or 10.0) * hosts
         self._conninfo = make_conninfo(**{"application_name": "wilk bus", **params}).encode()
         self._channel = "wilk_" + sha256(address.schema.encode()).hexdigest()[:24]
-        self._heard = heard
         self._listeners: list[Callable[[str, str], None]] = []
         self._begin()
         _buses.add(self)
@@ -233,8 +231,6 @@ class ServerBus:
         self._tell(topic, text)
 
     def _tell(self, topic: str, text: str) -> None:
-        if self._heard is not None:
-            self._heard()
         for listener in list(self._listeners):
             try:
                 listener(topic, text)

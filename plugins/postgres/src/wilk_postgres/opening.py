@@ -59,7 +59,8 @@ def open_postgres(url: str, settings: Settings) -> Opened:
         renumber=renumber,
         rows_per_insert=1,
         figures=lambda: _figures(address, pool),
-        bus=lambda: _bus(address, pool),
+        bus=lambda: _bus(address),
+        heard=pool.heard if address.replicas else None,
         vector_index=VectorServer(address).offer(),
     )
 
@@ -70,14 +71,10 @@ def _attached(connection: Callable[[], Any], address: Address, pool: ServerPool)
     return attached(connection, address, pool.reached)
 
 
-def _bus(address: Address, pool: ServerPool) -> Bus:
+def _bus(address: Address) -> Bus:
     from wilk_postgres.notifying import ServerBus
 
-    bus = ServerBus(address)
-    if address.replicas:
-        # Before other listeners: what they read again must not be older than what they were told.
-        bus.subscribe(lambda *_: pool.heard())
-    return bus
+    return ServerBus(address)
 
 
 def _figures(address: Address, pool: ServerPool) -> Figures:

@@ -79,7 +79,10 @@ class RedisBus:
                 self._hearer.start()
 
     def close(self) -> None:
-        """Send what waits, at most for a second, and end."""
+        """Send what waits, at most for a second, and end.
+
+        A thread that waits for a server that does not answer then ends by the time limit of its wait.
+        """
         if self._process != os.getpid():
             return
         with self._change:
@@ -91,9 +94,10 @@ class RedisBus:
         if subscribed is not None:
             with suppress(Exception):  # the answer wakes who waits for messages
                 subscribed.unsubscribe()
+        until = time.monotonic() + 2 * _PATIENCE
         for thread in (self._hearer, self._sender):
             if thread is not None and thread is not threading.current_thread():
-                thread.join()
+                thread.join(max(0.0, until - time.monotonic()))
 
     # -- hearing --------------------------------------------------------------------------
 
