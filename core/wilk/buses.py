@@ -194,7 +194,7 @@ class Joined:
         if not all(isinstance(part, str) for part in change[:4]) or not isinstance(change.revision, int):
             raise ValueError(f"{change} is no change")
         with self._lock:
-            self._changes.append(change)
+            self._changes.append(change._replace(elsewhere=True))
         self._worker.submit(_JOB, self._tell)
 
     def _lose(self) -> None:

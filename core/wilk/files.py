@@ -14,6 +14,8 @@ _RESERVED = frozenset(
 
 def private_folder(path: Path) -> Path:
     """Make a folder and its missing parents, readable by its owner alone (0700)."""
+    if path.is_dir():
+        return path
     for folder in reversed((path, *path.parents)):  # mkdir(parents=True) would leave the parents open
         if not folder.is_dir():
             folder.mkdir(exist_ok=True, mode=0o700)

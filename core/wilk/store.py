@@ -146,9 +146,14 @@ class Store(Nouns):
             self._outbox.begin()
         if not engine.readonly:
             self._start_timers()
-        if self._joined is not None and host.listens("definition_synced"):
-            self._joined.follow()
-        host.store_opened(self)
+        try:
+            if self._joined is not None and host.listens("definition_synced"):
+                self._joined.follow()
+            host.store_opened(self)
+        except BaseException:
+            if self._joined is not None:
+                self._joined.close()
+            raise
 
     def _joined_to(self, opened: Opened) -> Joined | None:
         """This store's end of the bus that the settings or the backend name; None without one."""
@@ -342,6 +347,8 @@ class Store(Nouns):
         settings = replace(self.settings, home=None, url=url, readonly=readonly, bus="none")
         engine, opened = _opened(settings, self.host, self._engine.clock)
         try:
+            if opened.shared and opened.folder is None:
+                raise Conflict(f"{url} is in memory, and would end with the move; name a database that stays")
             with Store(settings, self.host, engine, opened, quiet=True):
                 yield (
                     End(self._engine, self._backend, _without_password(self.settings.url)),

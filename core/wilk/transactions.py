@@ -156,7 +156,7 @@ class Transaction:
                 if not settling(False):
                     raise
                 committed = True
-                logger.error("the commit stands, though the driver says that it failed: %s", failure)
+                logger.error("the commit stands, though the driver says: %s", failure.__context__ or failure)
             finally:
                 if settled is not None:
                     settled(committed)

@@ -59,6 +59,29 @@ def test_a_broken_plugin_of_a_module_is_graded_with_a_report(wilk: Run, broken: 
     assert written["sha256"] != grades.checksum(written)
 
 
+AWAY = """
+from wilk import Archive, BackendError, hookimpl
+
+
+def opened(*arguments):
+    raise BackendError("the server is away")
+
+
+@hookimpl
+def register_archives():
+    yield Archive(name="away", open=opened, summary="nowhere")
+"""
+
+
+@pytest.mark.slow
+def test_what_a_failed_test_said_is_told(wilk: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "away_archive.py").write_text(AWAY)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    result = wilk("plugin", "grade", "away", "--quick", "--module", "away_archive")
+    assert result.code == 1
+    assert "BackendError: the server is away" in result.out
+
+
 def test_a_name_that_nobody_offers_is_told_with_those_there_are(wilk: Run) -> None:
     code, _, said = wilk("plugin", "grade", "nothing")
     assert code == 1

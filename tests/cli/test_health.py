@@ -44,7 +44,7 @@ class TestHealth:
         result = wilk("health", "--json")
         found = json.loads(result.out)
         assert (result.code, found["status"]) == (1, "failing")
-        assert "file is not a database" in found["reasons"][0]
+        assert "is no SQLite database, or is damaged (file is not a database)" in found["reasons"][0]
 
     def test_of_a_damaged_database(
         self, good: Callable[..., Result], wilk: Callable[..., Result], home: Path

@@ -196,6 +196,15 @@ def test_a_row_removed_from_its_file_is_archived(store: wilk.Store, base: Path) 
     assert [entry.position for entry in store.archive.list(kind="message")] == [2]
 
 
+def test_a_file_of_rows_that_is_split_loses_none(store: wilk.Store, base: Path) -> None:
+    rows = json.loads((base / MESSAGES).read_text())
+    (base / MESSAGES).write_text(json.dumps(rows[:1]))
+    (base / MESSAGES).with_name("000002.json").write_text(json.dumps(rows[1:]))
+    assert store.sync().changes == ()
+    assert texts(store) == ["message 0", "message 1", "message 2"]
+    assert store.archive.list() == []
+
+
 def test_a_file_whose_rows_are_never_removed_is_put_back(store: wilk.Store, base: Path) -> None:
     (base / PAPER).unlink()
     store.sync()
@@ -371,6 +380,24 @@ def test_a_row_of_many_that_both_have_changed_is_the_stores_and_the_persons_is_k
     assert texts(store)[3:] == ["by the store"]
     (kept,) = (base / MESSAGES).parent.glob("*.edited")
     assert json.loads(kept.read_text())[3]["text"] == "by hand"
+
+
+def test_an_edit_saved_while_the_index_commits_is_kept_beside(
+    store: wilk.Store, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = store._engine.database
+    commit = database.commit
+
+    def slow() -> None:
+        edit(base / SESSION, lambda row: row.update(name="by hand"))
+        commit()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "commit", slow)
+        store.sessions.update("talk", name="by the store")
+    (kept,) = (base / SESSION).parent.glob("*.edited")
+    assert json.loads(kept.read_text())["name"] == "by hand"
+    assert json.loads((base / SESSION).read_text())["name"] == "by the store"
 
 
 def test_a_file_removed_just_before_it_is_written_is_there_again(store: wilk.Store, base: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -154,6 +155,30 @@ def test_numbers_go_on_where_they_were(opens: Opens, base: Path) -> None:
     assert sorted(path for path in texts(base) if "messages" in path) == [
         f"sessions/s/messages/{first:06d}.json" for first in (1, 101, 201)
     ]
+
+
+def test_what_was_seen_of_files_has_the_journal_of_the_index(opens: Opens, base: Path) -> None:
+    """With another one, a commit waits for the disk and for readers where it need not."""
+    for _ in range(2):
+        with opens() as store:
+            modes = [store._engine.execute(f"PRAGMA {name}.journal_mode") for name in ("main", "tree")]
+            assert modes == [[("wal",)], [("wal",)]]
+        forget_index(base)
+
+
+def test_a_table_without_rowids_is_built_again(opens: Opens, base: Path) -> None:
+    opens().close()
+    kept = json.loads((base / "schema.json").read_text())
+    kept["schema"]["plugged"] = (
+        "CREATE TABLE plugged (name TEXT NOT NULL PRIMARY KEY, session_id TEXT REFERENCES sessions(id)) "
+        "WITHOUT ROWID"
+    )
+    (base / "schema.json").write_text(json.dumps(kept))
+    (base / "tables/plugged").mkdir(parents=True)
+    (base / "tables/plugged/x.json").write_text('{"name": "x", "session_id": "nobody"}')
+    forget_index(base)
+    with opens() as store:
+        assert store._engine.execute("SELECT * FROM plugged") == [("x", "nobody")]
 
 
 def test_search_finds_what_it_found(opens: Opens, base: Path) -> None:

@@ -149,7 +149,9 @@ def test_only_definitions_know_where_definition_files_lie() -> None:
 def test_only_the_sqlite_backend_knows_its_driver() -> None:
     # caches/disk.py keeps a file of its own, which holds nothing that could not be computed again
     # testing/faults/points.py hears what SQLite is sent, to kill a process before it
-    drivers = importers("sqlite3") - {name for name in NAMES if room(name) == "care"} - {"testing/faults/points.py"}
+    drivers = (
+        importers("sqlite3") - {name for name in NAMES if room(name) == "care"} - {"testing/faults/points.py"}
+    )
     assert drivers == {"backends/sqlite.py", "backends/files/rebuilding.py", "caches/disk.py"}
 
 

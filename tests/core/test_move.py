@@ -220,6 +220,12 @@ class TestWritingOverNothing:
         with pytest.raises(wilk.Conflict, match=r"holds what was moved from another database \(.*full\.db\)"):
             store.move(to)
 
+    def test_a_target_in_memory_is_refused(self, full: wilk.Store) -> None:
+        with pytest.raises(
+            wilk.Conflict, match="sqlite:///:memory: is in memory, and would end with the move"
+        ):
+            full.move("sqlite:///:memory:")
+
     @pytest.mark.parametrize("name", ["sqlite:///:memory:", "sqlite:///same.db"])
     def test_databases_of_one_name_are_told_apart(
         self, to: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
@@ -343,6 +349,28 @@ class TestGoingOn:
         with wilk.open_store(to) as new:
             assert rows(new) == rows(store)
             assert new.sessions.find("gone") is None
+
+    def test_lets_rows_swap_names_that_only_one_may_have(self, store: wilk.Store, to: str) -> None:
+        names = {id: f"of {id}" for id in "abcde"}
+        text = {store.prompts: {"system": "x"}, store.personas: {"prompt": "x"}}
+        for kind in (store.prompts, store.personas):
+            for id, name in names.items():
+                kind.save(id, {"name": name, **text[kind]})
+        store.sessions.create(persona="a")
+        store.move(to)
+        for kind in (store.prompts, store.personas):
+            for id, name in (
+                ("a", "passing"),
+                ("b", "of a"),
+                ("c", "of b"),
+                ("a", "of c"),
+                ("d", "of nobody"),
+            ):
+                kind.save(id, {"name": name, **text[kind]})
+        assert store.move(to).equal
+        with wilk.open_store(to) as new:
+            assert [one.name for one in new.prompts.list()] == [one.name for one in store.prompts.list()]
+            assert [one.name for one in new.personas.list()] == [one.name for one in store.personas.list()]
 
     def test_takes_a_removed_parent_and_its_rows_away(
         self, store: wilk.Store, to: str, small_pages: None

@@ -87,6 +87,7 @@ def open_sqlite(url: str, settings: Settings) -> Opened:
             identity=lambda _: _identity(file),
             folder=file.with_name(file.name + ".files"),
             figures=_figures(file, True),
+            translate=lambda error: _damaged(file, error),
         )
     _private_file(file)
     lock = file.with_name(file.name + ".lock")
@@ -102,6 +103,17 @@ def open_sqlite(url: str, settings: Settings) -> Opened:
         identity=lambda _: _identity(file),
         folder=file.with_name(file.name + ".files"),
         figures=_figures(file, False),
+        translate=lambda error: _damaged(file, error),
+    )
+
+
+def _damaged(file: Path, error: Exception) -> BackendError | None:
+    """What to tell of a file that SQLite cannot make sense of; None for every other error."""
+    text = str(error)
+    if "not a database" not in text and "image is malformed" not in text:
+        return None
+    return BackendError(
+        f"{file} is no SQLite database, or is damaged ({text}); name another file, or put a copy of it back"
     )
 
 

@@ -78,7 +78,7 @@ class News:
             action = _action(old, state)
             if action is not None:
                 path = places[kind].path(id)
-                found.append(Change(kind, id, action, path, state.revision, old and old.revision))
+                found.append(Change(kind, id, action, path, state.revision, old and old.revision, True))
         return found
 
     def compare(self, change: Change) -> None:
@@ -109,7 +109,9 @@ class News:
         )  # fmt: skip
 
     def _now(self) -> dict[tuple[str, str], State]:
-        return {(kind, id): State(revision, archived) for kind, id, revision, archived in self._catalog.states()}
+        return {
+            (kind, id): State(revision, archived) for kind, id, revision, archived in self._catalog.states()
+        }
 
 
 def _action(old: State | None, new: State) -> str | None:

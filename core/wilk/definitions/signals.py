@@ -164,8 +164,12 @@ def observed(folder: str, told: Callable[[str, bool], object]) -> Any:
 
     Returns what has ``stop()``, ``join()`` and ``is_alive()``; raises OSError where the system refuses.
     """
+    import warnings
+
     from watchdog.observers import Observer
 
+    # Folders that are made one in the other are met twice, of which watchdog warns at length on its thread.
+    warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
     observer: Any = Observer()
     observer.schedule(_Teller(told), folder, recursive=True)
     try:

@@ -250,9 +250,9 @@ _decoded_files = decoder(records.DefinitionFile)
 class Files:
     """The table of definition files, as one home folder knows them."""
 
-    def __init__(self, engine: Engine, homes: Homes) -> None:
+    def __init__(self, engine: Engine, homes: Homes | None = None) -> None:
         self._engine = engine
-        self._homes = homes
+        self._homes = homes or Homes(None, shared=False)
 
     @cached_property
     def _fields(self) -> list[Any]:

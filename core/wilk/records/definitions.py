@@ -142,7 +142,8 @@ class DefinitionFile(NamedTuple):
 
 class Change(NamedTuple):
     """What one sync did to one definition: ``action`` is ``created``, ``updated``, ``archived``
-    or ``restored``; ``revision`` the number it has now, ``previous`` the one before, if any."""
+    or ``restored``; ``revision`` the number it has now, ``previous`` the one before, if any.
+    ``elsewhere``: another store on the same database did it, and this one has heard of it."""
 
     kind: str
     id: str
@@ -150,6 +151,7 @@ class Change(NamedTuple):
     path: str
     revision: int
     previous: int | None
+    elsewhere: bool = False
 
 
 class Failure(NamedTuple):

@@ -56,6 +56,12 @@ def _records(stats: Mapping[str, list[Any]]) -> Iterator[Mapping[str, Any]]:
                     continue
                 if failed and not record["findings"]:
                     kind = "broken" if report.when == "call" else "unfinished"
-                    finding = grades.Finding(kind, report.nodeid.rpartition("::")[2], "see above")
+                    finding = grades.Finding(kind, report.nodeid.rpartition("::")[2], _why(report))
                     record = {**record, "findings": [finding]}
                 yield record
+
+
+def _why(report: Any) -> str:
+    """The first line of what a test that failed says."""
+    message = str(getattr(getattr(report.longrepr, "reprcrash", None), "message", ""))
+    return message.partition("\n")[0][:200] or "see above"

@@ -100,7 +100,7 @@ class Move:
                     break
                 self._check_untouched(odd, ledger, samples)
                 refused = Refused()
-                written = self._mend(odd, writer, refused)
+                written = self._mend(odd, writer, refused) or writer.exchange(refused)
             if not written:
                 raise self._failed(refused, samples)
         else:

@@ -53,6 +53,7 @@ class Table:
         # References that a row may have before what they name is there: to later rows of the table itself,
         # or within a circle of tables.
         self.late: list[int] = []
+        self.unique = _unique_texts(model, self.fields)
         self._inward = [(n, column.inward) for n, column in enumerate(self.columns) if column.inward]
         self._outward = [(n, column.outward) for n, column in enumerate(self.columns) if column.outward]
 
@@ -162,6 +163,20 @@ def _can_wait(table: Table, missing: set[Any]) -> bool:
         for field in table.fields
         if isinstance(field, peewee.ForeignKeyField) and field.rel_model in missing
     )
+
+
+def _unique_texts(model: Any, fields: Sequence[Any]) -> list[int]:
+    """The places of texts of which no two rows may have the same, but for keys and references."""
+    found = {
+        part.name
+        for index in model._meta.fields_to_index()
+        if index._unique
+        for part in index._expressions
+        if isinstance(part, peewee.Field)
+    }
+    found -= {field.name for field in model._meta.get_primary_keys()}
+    texts = (peewee.TextField, peewee.CharField)
+    return [n for n, field in enumerate(fields) if field.name in found and isinstance(field, texts)]
 
 
 def _column(field: Any) -> Column:

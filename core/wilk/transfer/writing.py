@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import peewee
 
@@ -16,16 +17,21 @@ from wilk.transfer.tables import Key, Row, Table
 
 Item = TypeVar("Item")
 _SHOWN = 60
+_STUCK = 1000
 
 
 class Refused(list[tuple[Table, Row, Exception]]):
-    """Rows that the target does not take: the first ones, and how many there are."""
+    """Rows that the target does not take: the first ones, and how many there are.
+
+    ``stuck``: those that it has otherwise, as it has them and as they are to be.
+    """
 
     most = 20
 
     def __init__(self) -> None:
         super().__init__()
         self.total = 0
+        self.stuck: dict[Table, list[tuple[Row, Row]]] = {}
 
     def put(self, table: Table, row: Row, error: Exception) -> None:
         """Count a row in."""
@@ -58,6 +64,10 @@ class Writer:
             changed = self._each(
                 changes.different, lambda rows: self._update(table, rows), found, table, _second
             )
+            if len(changed) < len(changes.different) and table.unique:
+                done = {id(pair) for pair in changed}
+                stuck = refused.stuck.setdefault(table, [])
+                stuck += [pair for pair in changes.different if id(pair) not in done][: _STUCK - len(stuck)]
             tally.take([*gone, *(before for before, _ in changed)])
             tally.add([*new, *(row for _, row in changed)])
             entry = self._ledger.note(table, tally, last)
@@ -66,6 +76,27 @@ class Writer:
             refused.put(*one)
         refused.total += found.total - len(found)
         return len(gone) + len(new) + len(changed)
+
+    def exchange(self, refused: Refused) -> int:
+        """Change rows that are in each other's way, as two are that have swapped their names: each gets a
+        name that nobody has in between. Return how many rows were written."""
+        return sum(self._exchange(table, pairs) for table, pairs in refused.stuck.items())
+
+    def _exchange(self, table: Table, pairs: Sequence[tuple[Row, Row]]) -> int:
+        tally = Tally(self._ledger[table].rows, self._ledger[table].state)
+        try:
+            with self._engine.transaction():
+                self._update(table, [(before, _parked(row, table.unique)) for before, row in pairs])
+                self._update(table, pairs)
+                tally.take([before for before, _ in pairs])
+                tally.add([row for _, row in pairs])
+                entry = self._ledger.note(table, tally, None)
+        except WilkError as error:
+            if not _is_about_a_value(error):
+                raise
+            return 0
+        self._ledger.noted(table, entry)
+        return len(pairs)
 
     def renumber(self, tables: Sequence[Table]) -> None:
         """Let rows that are written later get numbers of their own."""
@@ -158,6 +189,15 @@ def _without(row: Row, places: Sequence[int]) -> Row:
     values = list(row)
     for place in places:
         values[place] = None
+    return tuple(values)
+
+
+def _parked(row: Row, places: Sequence[int]) -> Row:
+    """A row with texts that no other row has."""
+    values = list(row)
+    for place in places:
+        if values[place] is not None:
+            values[place] = f"wilk move {uuid4().hex}"
     return tuple(values)
 
 

@@ -12,6 +12,7 @@ from wilk.backends import sqlite
 from wilk.cli import main
 from wilk.context import strategies
 from wilk.definitions import kinds
+from wilk.records.definitions import Change
 from wilk_audit.journal import actor, entries, journal
 
 
@@ -101,6 +102,11 @@ def test_what_came_back_has_an_entry(store: wilk.Store) -> None:
     store.sessions.remove(session)
     store.archive.restore(session=session)
     assert entries(store)[0][2:] == ("restored", None, None, "1 session, 1 message, entries 1 to 2")
+
+
+def test_what_another_store_took_over_is_in_its_own_journal(store: wilk.Store) -> None:
+    store.host.definition_synced(store, Change("agent", "coder", "updated", "", 2, 1, elsewhere=True))
+    assert not [entry for entry in entries(store) if entry.event == "synced"]
 
 
 def test_a_synced_definition_has_an_entry(store: wilk.Store) -> None:

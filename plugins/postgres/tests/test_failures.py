@@ -10,7 +10,7 @@ from tests.servers.postgres import PostgresServer
 from tests.servers.sessions import end, processes, wait_until
 
 import wilk
-from wilk import BackendError, Busy, ReadOnly
+from wilk import BackendError, Busy, Conflict, ReadOnly
 from wilk_postgres.failures import Undone
 
 Opens = Callable[..., wilk.Store]
@@ -176,3 +176,14 @@ def test_the_chain_of_an_error_is_followed_to_the_drivers(store: wilk.Store) -> 
     wrapped = RuntimeError("as Peewee does")
     wrapped.__context__ = psycopg.errors.DeadlockDetected("deadlock detected")
     assert isinstance(store._engine.translated(wrapped), Busy)
+
+
+def test_a_batch_that_is_refused_is_told_by_its_error_alone(
+    store: wilk.Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the driver logs of it would stand on the terminal of whoever has set up no logging."""
+    for id in "ab":
+        store.sessions.create(id=id)
+    with pytest.raises(Conflict), store.transaction():
+        store._engine.execute_many("UPDATE sessions SET id = %s WHERE id = %s", [("a", "b")] * 2000)
+    assert [record.getMessage() for record in caplog.records] == []

@@ -40,7 +40,8 @@ _LAST = 2**63 - 1
 
 
 class _Changed(NamedTuple):
-    """A file that is not as it was seen: its bytes and stat, or None for both when it is gone."""
+    """A file that is not as it was seen: its bytes and stat, or None for both when it is gone. The bytes are
+    read when it is taken over, so that those of one file at a time are in memory."""
 
     path: str
     place: Place
@@ -72,7 +73,9 @@ class Follower:
         with self._engine.transaction():
             changed = self._settled(sorted({*candidates, *gone}))
             for one in changed:
-                self._take(one, changes, failures)
+                now = self._now(one)
+                if (now.data is None) == (one.data is None):  # else the next sync sees to it
+                    self._take(now, changes, failures)
         return SyncReport(seen, len(changed), tuple(changes), tuple(failures))
 
     def broken(self) -> Collection[str]:
@@ -161,24 +164,43 @@ class Follower:
                 file = self._tree.path(path)
                 try:
                     stat: str | None = state_of(file.stat())
-                    data: bytes | None = file.read_bytes()
                 except FileNotFoundError:
-                    stat = data = None
-                if place is None or (seen is None and data is None):
+                    stat = None
+                if place is None or (seen is None and stat is None):
                     continue
                 if seen is not None and seen.state == "ok" and stat is not None:
                     if seen.stat == stat:
                         continue
-                    if seen.stat is not None and data is not None and seen.hash == hash_of(data):
+                    if seen.stat is not None and self._hash(path) == seen.hash:
                         self._tree.note(execute, path, seen._replace(stat=stat))
                         continue
-                found.append(_Changed(path, place, data, stat))
-        # What there is comes before what is gone, so that a row which moved is not archived.
+                found.append(_Changed(path, place, None if stat is None else b"", stat))
+        # What there is comes before what is gone, and the later ones of files of rows before the earlier,
+        # so that a row which moved is not archived.
         return sorted(
-            found, key=lambda one: (one.data is None, self._order.get(one.place.placement.table, 999))
+            found,
+            key=lambda one: (
+                one.data is None,
+                self._order.get(one.place.placement.table, 999),
+                -one.place.first,
+            ),
         )
 
+    def _hash(self, path: str) -> str | None:
+        try:
+            return hash_of(self._tree.path(path).read_bytes())
+        except FileNotFoundError:
+            return None
+
     # -- taking over ----------------------------------------------------------------------
+
+    def _now(self, one: _Changed) -> _Changed:
+        """A file as it is now."""
+        file = self._tree.path(one.path)
+        try:
+            return one._replace(stat=state_of(file.stat()), data=file.read_bytes())
+        except FileNotFoundError:
+            return one._replace(stat=None, data=None)
 
     def _take(self, one: _Changed, changes: list[Change], failures: list[Failure]) -> None:
         table = self._writer.tables(self._engine.execute)[one.place.placement.table]
@@ -227,7 +249,7 @@ class Follower:
             logger.error("%s: %s; its rows stay as they were", self._tree.path(one.path), told)
         self._tree.note(execute, one.path, Seen(one.stat, hash_of(data), state, told))
         if not problems:
-            self._writer.left[one.path] = data
+            self._writer.left[one.path] = hash_of(data)
             changes += made
         return problems
 

@@ -56,6 +56,7 @@ class Staging:
         self.number = number % _LAST
         self.steps: list[Step] = []
         self.parts: list[tuple[str, int, bool]] = []
+        self._before: dict[str, str | None] = {}
         self._tree = tree
         self._file = tree.journal / f"{self.number}.json"
         self._lines: Any = None
@@ -63,6 +64,7 @@ class Staging:
     def put(self, path: str, data: bytes, *, keep: bool = False) -> Step:
         """Write a file's new content, beside where it will be."""
         temporary = f"{self.number}-{len(self.steps)}.new"
+        self._before[path] = _state(self._tree.path(path))
         # Noted first, so that a file which cannot be written whole is dropped with the others.
         self.steps.append(Step(path, temporary, None, None, keep))
         handle = os.open(self._tree.journal / temporary, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
@@ -77,6 +79,7 @@ class Staging:
 
     def remove(self, path: str, *, keep: bool = False) -> None:
         """Remove a file."""
+        self._before[path] = _state(self._tree.path(path))
         step = Step(path, None, None, None, keep)
         self.steps.append(step)
         self._note(step)
@@ -106,6 +109,9 @@ class Staging:
     def finish(self) -> None:
         """Put the files in place. What cannot be is tried again by the next commit, or the next open."""
         try:
+            for path, before in self._before.items():
+                if _state(self._tree.path(path)) not in (before, None):
+                    _keep_edit(self._tree, path)
             _finish(self._tree, self._file, self.steps)
             _safe(self._tree, MOST)
         except OSError as error:
@@ -155,9 +161,10 @@ def recover(tree: Tree) -> None:
 def forget(tree: Tree) -> None:
     """When a store closes: make all files safe, so that nothing people do to them later is taken for what
     a loss of power did. Whoever is at work on the tree does it instead."""
-    if any(file.suffix == ".done" for file in _files(tree)):
-        with suppress(OSError, WilkError), tree.locked(0.0):
-            _safe(tree, 0)
+    with suppress(OSError, WilkError):
+        if any(file.suffix == ".done" for file in _files(tree)):
+            with tree.locked(0.0):
+                _safe(tree, 0)
 
 
 def _of_another_run(end: dict[str, Any]) -> bool:
@@ -216,11 +223,23 @@ def _prepare(tree: Tree, step: Step, written: int, *, lost: bool) -> None:
         if lost and step.text is not None and hash_of(temporary.read_bytes()) != step.hash:
             temporary.write_bytes(step.text.encode())
     if target.exists() and target.stat().st_mtime_ns > written:
-        logger.warning(
-            "%s was changed by hand before a commit was finished; it is kept as %s",
-            target,
-            keep_copy(tree, step.path),
-        )
+        _keep_edit(tree, step.path)
+
+
+def _keep_edit(tree: Tree, path: str) -> None:
+    """Put aside what a person saved after a commit had looked at the file that it writes."""
+    logger.warning(
+        "%s was changed by hand while it was written; it is kept as %s",
+        tree.path(path),
+        keep_copy(tree, path),
+    )
+
+
+def _state(file: Path) -> str | None:
+    try:
+        return state_of(file.stat())
+    except FileNotFoundError:
+        return None
 
 
 def note_parts(execute: Execute, parts: list[tuple[str, int, bool]]) -> None:

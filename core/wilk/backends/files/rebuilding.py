@@ -165,6 +165,8 @@ def _without_parents(tree: Tree, execute: Any, tables: dict[str, Table]) -> None
         removed = False
         for name, number, parent, _ in execute("PRAGMA main.foreign_key_check"):
             table = tables[name]
+            if number is None:  # a plugin's table WITHOUT ROWID
+                continue
             rows = execute(f"SELECT {table.selected} FROM main.{quoted(name)} WHERE rowid = ?", (number,))
             if not rows:
                 continue

@@ -39,8 +39,8 @@ class Writer:
         """Whether the next commit looks through all tables: the first one, and after a migration."""
         self._version: int | None = None
         self._tables: dict[str, Table] = {}
-        self.left: dict[str, bytes] = {}
-        """What people have written, by path, which says what the rows say; it is left as it is."""
+        self.left: dict[str, str] = {}
+        """The hashes of what people have written, by path, and the rows say too; it is left as it is."""
         self.merge: Callable[[str, set[int]], None] | None = None
         """Takes over what a person has changed in a file of rows, but the rows of these orders."""
 
@@ -113,7 +113,7 @@ class _Writing:
     """What one commit writes."""
 
     def __init__(
-        self, tree: Tree, execute: Execute, tables: dict[str, Table], staging: Staging, left: dict[str, bytes]
+        self, tree: Tree, execute: Execute, tables: dict[str, Table], staging: Staging, left: dict[str, str]
     ) -> None:
         self._tree = tree
         self._execute = execute
@@ -326,7 +326,13 @@ class _Writing:
 
     def _says(self, path: str, data: bytes) -> bool:
         """Whether a person has written the same in other words, so that the file can stay as it is."""
-        return path in self._left and codec.parse(self._left[path]) == codec.parse(data)
+        if path not in self._left:
+            return False
+        try:
+            written = self._tree.path(path).read_bytes()
+        except FileNotFoundError:
+            return False
+        return hash_of(written) == self._left[path] and codec.parse(written) == codec.parse(data)
 
 
 def _has_committed(execute: Execute, number: int) -> bool:

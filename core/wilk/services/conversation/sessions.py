@@ -286,7 +286,9 @@ class Sessions:
 
     def _current_file(self) -> Path:
         if self._settings.home is None:
-            raise Invalid("this store has no home folder, so no session is current; open it with home=...")
+            raise Invalid(
+                "this store has no home folder, so no session is current; open it with home=DIR (--home DIR)"
+            )
         return self._settings.home / "sessions" / "current.json"
 
     def _strategy(self, name: str) -> str:

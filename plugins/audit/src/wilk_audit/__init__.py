@@ -106,7 +106,9 @@ def context_built(store: Store, context: Context) -> None:
 
 @hookimpl
 def definition_synced(store: Store, change: Change) -> None:
-    """Write which file was taken over."""
+    """Write which file was taken over; what another store did, its own journal says."""
+    if change.elsewhere:
+        return
     from wilk_audit.journal import journal
 
     summary = f"{change.path} {change.action}, revision {change.revision}"

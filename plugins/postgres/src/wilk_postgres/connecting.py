@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import re
@@ -56,9 +57,15 @@ class Connection(psycopg.Connection[TupleRow]):
             super().__del__()
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a record of psycopg's tells more than the error that it goes with, which is raised anyway."""
+    return not (isinstance(record.msg, str) and record.msg.startswith("error ignored terminating"))
+
+
 def connect(address: Address, conninfo: str | None = None) -> Connection:
     """Open a connection. Raises BackendError, which tells what to do, or Busy."""
     params = with_defaults(address.conninfo if conninfo is None else conninfo, os.environ)
+    logging.getLogger("psycopg").addFilter(_is_news)
     try:
         connection = Connection.connect("", autocommit=True, **params)
     except psycopg.Error as error:

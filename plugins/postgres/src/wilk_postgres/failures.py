@@ -42,9 +42,9 @@ def translated(error: BaseException, address: Address) -> WilkError | None:
     for cause in chain:
         if isinstance(cause, CommitUnknown):
             return BackendError(
-                "the connection to the server was lost, or ended, while it committed: whether the change was made is "
-                "not known. Look whether it is there before you make it again (a message that is appended "
-                f"with a key may simply be appended again): {_line(cause)}"
+                "the connection to the server was lost, or ended, while it committed: whether the change was "
+                "made is not known. Look whether it is there before you make it again (a message that is "
+                f"appended with a key may simply be appended again): {_line(cause)}"
             )
     for cause in chain:
         if isinstance(cause, Error) and (meaning := _meaning(cause, address)) is not None:
