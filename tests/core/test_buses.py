@@ -624,6 +624,8 @@ def test_a_bus_that_was_away_tells_what_was_missed(
             own.start()
             wait_until(lambda: [c.id for r in reports for c in r.changes] == ["greeting"])
             wait_until(lambda: other.cache("x").get("key") is None)
+            again = "is there again"
+            wait_until(lambda: sum(one.getMessage().endswith(again) for one in list(caplog.records)) >= 2)
         said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
         assert sum("is away" in text for text in said) == 2, "each of the two stores says it once"
         assert sum(text.endswith("is there again") for text in said) == 2
