@@ -56,6 +56,8 @@ class Time:
 
 
 BACKENDS = ("sqlite", "files", "postgresql")
+ON_FILES = ("test_messages", "test_sessions", "test_state")
+"""What runs on files with the quick tests; `.ci/run` runs the rest there with the slow ones."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -73,7 +75,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marked = metafunc.definition.get_closest_marker
     one = metafunc.config.getoption("--backend") or marked("sqlite") or marked("slow")
     if marked("backends") and not one:
-        metafunc.parametrize("backend", BACKENDS, indirect=True)
+        quick = metafunc.module.__name__.rpartition(".")[2] in ON_FILES
+        files = "files" if quick else pytest.param("files", marks=pytest.mark.slow)
+        metafunc.parametrize("backend", ["sqlite", files, "postgresql"], indirect=True)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

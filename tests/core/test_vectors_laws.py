@@ -80,6 +80,7 @@ class TestAgainstPlainNumbers:
         true = sorted((plain(kind, row, query), number) for number, row in enumerate(rows))
         assert numbers == [number for _, number in true[:k]]
 
+    @pytest.mark.slow
     @settings(max_examples=150)
     @given(st.data())
     def test_huge_and_tiny_ones_are_found_as_float64_finds_them(self, data: st.DataObject) -> None:

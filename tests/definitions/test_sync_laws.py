@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -72,6 +73,7 @@ def states(store: wilk.Store) -> dict[str, tuple[str, str | None]]:
     }
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(steps=st.lists(_STEPS, max_size=14))
 def test_syncing_by_steps_ends_where_a_fresh_sync_does(steps: list[tuple[str, str, int]]) -> None:

@@ -150,6 +150,7 @@ def test_the_encrypted_backend_opens_with_its_key_and_no_other(fresh: Environmen
     assert "does not open with this key" in refused
 
 
+@pytest.mark.slow
 def test_the_encrypted_backend_meets_the_contract(fresh: Environment, tmp_path: Path) -> None:
     _call(str(fresh.programs / "python"), "-m", "pip", "install", "--quiet", "pytest>=9,<10")
     tests = str(ROOT / "examples" / "backend-encrypted" / "tests")
