@@ -26,6 +26,7 @@ _SMALL = 1000
 _REST = 256  # vectors that may stay beside a graph: comparing them takes no time
 _TAKEN_AT_ONCE = 4096
 _PIECE = 0.5  # seconds of work at once
+_NAP = 0.1  # seconds after which a process that is not the one that builds looks again
 _MOST_GONE = 0.3
 _SHRUNK = 1_000_000  # bytes of a table of which nothing is left
 _SAMPLE = 64
@@ -151,11 +152,14 @@ class NearestOnServer:
             while True:
                 begun = time.monotonic()
                 with connection.transaction():
-                    # One process at a time; another one that wants to leaves it to that.
-                    mine = connection.execute("SELECT pg_try_advisory_xact_lock(%s)", [self._lock_number])
-                    if mine.fetchone() != (True,):
-                        return False
-                    moved = connection.execute(_MOVE.format(**self._names), [self._step]).rowcount
+                    locked = connection.execute("SELECT pg_try_advisory_xact_lock(%s)", [self._lock_number])
+                    mine = locked.fetchone() == (True,)
+                    move = _MOVE.format(**self._names)
+                    moved = connection.execute(move, [self._step]).rowcount if mine else 0
+                if not mine:
+                    # One process at a time. This one looks again, for that may die before it is done.
+                    time.sleep(_NAP)
+                    return not self._closed
                 took = time.monotonic() - begun
                 if moved < self._step:
                     self._shrink(connection)
