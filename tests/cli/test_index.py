@@ -119,11 +119,14 @@ def test_a_person_sees_how_far_it_is(
     assert wilk("index", "rebuild", "--quiet").err == ""
 
 
-def test_the_status_names_the_index_that_finds_the_nearest_vectors(good: Run, plugin: Bag) -> None:
+def test_the_status_names_the_index_that_finds_the_nearest_vectors(
+    good: Run, plugin: Bag, backend: str
+) -> None:
+    used = "pgvector" if backend == "postgresql" else "exact"
     assert of(good("index", "status", "--json"), "memory")["searched_by"] is None
     good("memories", "add", "a wolf")
     good("index", "update")
-    assert of(good("index", "status", "--json"), "memory")["searched_by"] == "exact"
+    assert of(good("index", "status", "--json"), "memory")["searched_by"] == used
     header, *rows = good("index", "status").out.splitlines()
     assert header.split()[-1] == "INDEX"
-    assert next(row for row in rows if row.startswith("memory")).split()[-1] == "exact"
+    assert next(row for row in rows if row.startswith("memory")).split()[-1] == used

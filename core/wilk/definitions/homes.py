@@ -56,13 +56,17 @@ def home_id(home: Path) -> str:
     try:
         private_folder(file.parent)
         temporary = file.with_name(f"{_FILE}.{os.getpid()}")
-        with temporary.open("x", encoding="ascii") as out:
+        with open(temporary, "x", encoding="ascii", opener=_private) as out:
             out.write(f"{uuid4().hex} {os.fstat(out.fileno()).st_ino}\n")
         temporary.replace(file)
         found = _read(file)
     except OSError:
         pass
     return found or sha256(f"{platform.node()}:{home.resolve()}".encode()).hexdigest()[:32]
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _read(file: Path) -> str | None:
