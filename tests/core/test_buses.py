@@ -555,6 +555,7 @@ def test_processes_of_two_machines_follow_each_other(processes: Callable[..., Pr
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["redis", "postgresql"])
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 def test_a_forked_child_hears_and_tells(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     with ExitStack() as stack:
         settings: dict[str, Any] = {"caches": {"x": {"persistent": False}}, "disabled_plugins": BESIDE}

@@ -280,6 +280,7 @@ def test_a_parents_connections_outlive_its_child(store: wilk.Store, url: str) ->
 
 
 @needs_fork
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 def test_a_child_keeps_no_hold_on_what_its_parent_held(url: str, store: wilk.Store) -> None:
     """A parent that dies in a transaction gives its turn free, though a child of it lives on."""
     reading, writing = os.pipe()

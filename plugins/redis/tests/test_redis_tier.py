@@ -100,6 +100,7 @@ class TestSharing:
 
         assert asyncio.run(read()) == [1, 2, True]
 
+    @pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
     def test_a_forked_child_uses_connections_of_its_own(
         self, server: ValkeyServer, machines: Machines
     ) -> None:
@@ -179,6 +180,7 @@ class TestComputingOnce:
         assert [child.wait(60) for child in children] == [0] * 5
         assert log.read_text() == "computed\n"
 
+    @pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
     def test_a_lock_is_free_some_time_after_its_holder_died(
         self, server: ValkeyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
