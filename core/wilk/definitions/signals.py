@@ -170,6 +170,7 @@ def observed(folder: str, told: Callable[[str, bool], object]) -> Any:
 
     # Folders that are made one in the other are met twice, of which watchdog warns at length on its thread.
     warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
+    logging.getLogger("watchdog.observers.inotify").addFilter(_tells)
     observer: Any = Observer()
     observer.schedule(_Teller(told), folder, recursive=True)
     try:
@@ -178,6 +179,11 @@ def observed(folder: str, told: Callable[[str, bool], object]) -> Any:
         observer.stop()
         raise
     return observer
+
+
+def _tells(record: logging.LogRecord) -> bool:
+    """Whether watchdog tells of anything: that it was stopped amid an event is no error."""
+    return not record.getMessage().endswith("when the thread is inactive")
 
 
 class _Teller:
