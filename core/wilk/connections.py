@@ -112,20 +112,14 @@ class _Held:
             self.connection.close()
 
 
-class Direct(Connections):
-    """Connections that the backend opens itself."""
+class Attaching(Connections):
+    """Connections that Peewee is put over when something needs it."""
 
-    def __init__(self, opened: Opened) -> None:
+    def __init__(self, attach: Callable[[Callable[[], Any]], Database]) -> None:
         super().__init__()
-        if opened.connect is None or opened.attach is None:
-            raise TypeError("Opened(connect=...) wants attach= as well")
-        self._connect = opened.connect
-        self._attach = opened.attach
-        self._shared = opened.shared
+        self._attach = attach
         self._lock = threading.RLock()
-        self._ended = False
         self._database: Database | None = None
-        self._forget()
 
     @property
     def database(self) -> Database:
@@ -134,6 +128,26 @@ class Direct(Connections):
                 if self._database is None:
                     self._database = self._attach(self.connection)
         return self._database
+
+    @abstractmethod
+    def connection(self) -> Any:
+        """The calling thread's connection."""
+
+    def raw_cursor(self) -> Any:
+        return self.connection().cursor()
+
+
+class Direct(Attaching):
+    """Connections that the backend opens itself."""
+
+    def __init__(self, opened: Opened) -> None:
+        if opened.connect is None or opened.attach is None:
+            raise TypeError("Opened(connect=...) wants attach= as well")
+        super().__init__(opened.attach)
+        self._connect = opened.connect
+        self._shared = opened.shared
+        self._ended = False
+        self._forget()
 
     def connection(self) -> Any:
         """The calling thread's connection."""
@@ -154,9 +168,6 @@ class Direct(Connections):
         cursor = self.connection().cursor()
         cursor.execute(sql, parameters)
         return cursor
-
-    def raw_cursor(self) -> Any:
-        return self.connection().cursor()
 
     def release(self) -> None:
         if not self._shared and getattr(self._local, "held", None) is not None:
@@ -198,27 +209,16 @@ class _Lent(threading.local):
     depth = 0
 
 
-class Pooled(Connections):
+class Pooled(Attaching):
     """Connections of a pool: a thread has one while it is in a transaction, a snapshot or a statement."""
 
     def __init__(self, opened: Opened) -> None:
-        super().__init__()
         if opened.pool is None or opened.attach is None:
             raise TypeError("Opened(pool=...) wants attach= as well")
+        super().__init__(opened.attach)
         self._pool = opened.pool
-        self._attach = opened.attach
         self._stream = opened.stream
-        self._lock = threading.RLock()
-        self._database: Database | None = None
         self._local = _Lent()
-
-    @property
-    def database(self) -> Database:
-        if self._database is None:
-            with self._lock:
-                if self._database is None:
-                    self._database = self._attach(self.connection)
-        return self._database
 
     def connection(self) -> Any:
         """The connection that the calling thread has of the pool."""
@@ -246,9 +246,6 @@ class Pooled(Connections):
 
     def cursor(self, sql: str, parameters: Any) -> Any:
         return self.connection().execute(sql, parameters or None)
-
-    def raw_cursor(self) -> Any:
-        return self.connection().cursor()
 
     def streaming(self, sql: str, parameters: Any) -> Any:
         if self._stream is None:
