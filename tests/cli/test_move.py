@@ -48,6 +48,11 @@ def test_shows_rows_and_hashes_of_each_kind(good: Run, talk: None, to: str) -> N
     assert lines[3].endswith(f"are now in {to}, compared row by row")
 
 
+def test_asks_about_a_source_that_holds_nothing(good: Run, to: str, tmp_path: Path) -> None:
+    shown = good("move", "--url", f"sqlite:///{tmp_path}/misspelt.db", "--to", to)
+    assert "misspelt.db holds nothing: is that the store that you mean?" in shown.out
+
+
 def test_tells_the_line_that_switches_over_and_writes_it_only_if_asked(
     good: Run, talk: None, to: str, home: Path
 ) -> None:

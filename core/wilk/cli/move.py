@@ -151,6 +151,8 @@ def _show(context: Context, moved: Moved, switched: bool) -> None:
         return
     verb = "are the same in" if arguments.verify else "are now in"
     out.note(f"{moved.rows:,} rows of {moved.source} {verb} {moved.target}, compared row by row")
+    if not moved.rows:
+        out.note(f"{moved.source} holds nothing: is that the store that you mean? See --url and --home")
     if arguments.verify:
         return
     home = context.settings.home
