@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import signal
+import struct
 import subprocess
 import sys
+import termios
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -161,19 +165,28 @@ def test_interrupted_it_tells_how_to_go_on_and_does(talk: None, good: Run, to: s
         store.sessions.create(id="long", max_tokens=10**9)
         for _ in range(4):
             store.messages.extend("long", [{"role": "user", "text": f"wolf {n}"} for n in range(5_000)])
+    reading, writing = os.pipe()
+    room = fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    os.write(writing, b"." * (room - 40))  # the first tenth's line goes in, and the second waits
     process = subprocess.Popen(
-        [sys.executable, "-m", "wilk", "move", "--to", to],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+        [sys.executable, "-m", "wilk", "move", "--to", to], stdout=writing, stderr=subprocess.PIPE, text=True
     )
-    assert process.stdout is not None
-    assert process.stdout.readline().startswith("copying: ")
+    os.close(writing)
+    deadline = time.monotonic() + 60
+    while held(reading) == room - 40 and time.monotonic() < deadline:
+        time.sleep(0.01)
     process.send_signal(signal.SIGINT)
+    with open(reading) as output:
+        assert "copying: " in output.read()
     _, errors = process.communicate(timeout=60)
     assert (process.returncode, "goes on from there" in errors, "Traceback" in errors) == (130, True, False)
     found = good("move", "--to", to, "--json").json
     assert (found["equal"], 0 < found["copied"] < found["rows"] == 20_004) == (True, True)
+
+
+def held(pipe: int) -> int:
+    """The bytes that wait in a pipe."""
+    return int(struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4))[0])
 
 
 class TestTheBar:

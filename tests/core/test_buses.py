@@ -570,8 +570,15 @@ def test_a_forked_child_hears_and_tells(kind: str, tmp_path: Path, request: pyte
         cache = store.cache("x")
         heard = threading.Event()
         assert store._joined is not None
-        store._joined._bus.subscribe(lambda topic, text: heard.set())  # type: ignore[union-attr]
-        assert heard.wait(30)
+        bus = store._joined._bus
+        assert bus is not None
+        bus.subscribe(lambda topic, text: heard.set())
+
+        def hears() -> bool:
+            bus.publish("nothing", "[]")  # it may be connected already, and have told so
+            return heard.is_set()
+
+        wait_until(hears)
         reading, writing = os.pipe()
         child = os.fork()
         if child == 0:
