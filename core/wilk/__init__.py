@@ -25,10 +25,21 @@ if TYPE_CHECKING:
     from wilk.contracts import CachePolicy as CachePolicy
     from wilk.contracts import CacheStorage as CacheStorage
     from wilk.contracts import CacheTier as CacheTier
+    from wilk.contracts import Choice as Choice
     from wilk.contracts import Command as Command
     from wilk.contracts import DefinitionKind as DefinitionKind
     from wilk.contracts import Embedder as Embedder
     from wilk.contracts import Embedding as Embedding
+    from wilk.contracts import Exporter as Exporter
+    from wilk.contracts import Importer as Importer
+    from wilk.contracts import Incoming as Incoming
+    from wilk.contracts import IncomingCall as IncomingCall
+    from wilk.contracts import IncomingDefinition as IncomingDefinition
+    from wilk.contracts import IncomingGroup as IncomingGroup
+    from wilk.contracts import IncomingMessage as IncomingMessage
+    from wilk.contracts import IncomingRecord as IncomingRecord
+    from wilk.contracts import IncomingSession as IncomingSession
+    from wilk.contracts import IncomingUser as IncomingUser
     from wilk.contracts import ModelSet as ModelSet
     from wilk.contracts import Nearest as Nearest
     from wilk.contracts import Opened as Opened
@@ -88,6 +99,17 @@ _HOMES = {
         "CacheStorage",
         "CacheTier",
         "Command",
+        "Choice",
+        "Exporter",
+        "Importer",
+        "Incoming",
+        "IncomingCall",
+        "IncomingDefinition",
+        "IncomingGroup",
+        "IncomingMessage",
+        "IncomingRecord",
+        "IncomingSession",
+        "IncomingUser",
         "DefinitionKind",
         "Embedder",
         "Embedding",

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
         Command,
         DefinitionKind,
         Embedder,
+        Exporter,
+        Importer,
         ModelSet,
         Registry,
         Strategy,
@@ -55,6 +57,8 @@ OFFERS = {
     "register_embedders": Offer("Embedder", "name", "embedders"),
     "register_tools": Offer("Tool", "name", "tools"),
     "register_registries": Offer("Registry", "name", "registries"),
+    "register_importers": Offer("Importer", "name", "importers"),
+    "register_exporters": Offer("Exporter", "name", "exporters"),
 }
 
 hookspec = pluggy.HookspecMarker("wilk")
@@ -127,6 +131,16 @@ def register_tools() -> Iterable[Tool]:  # type: ignore[empty-body]
 @hookspec
 def register_registries() -> Iterable[Registry]:  # type: ignore[empty-body]
     """Offer kinds of sources of agent packages."""
+
+
+@hookspec
+def register_importers() -> Iterable[Importer]:  # type: ignore[empty-body]
+    """Offer readers of foreign forms, from which a store takes records over."""
+
+
+@hookspec
+def register_exporters() -> Iterable[Exporter]:  # type: ignore[empty-body]
+    """Offer writers of forms in which a store's records go out."""
 
 
 # -- the life of a store --

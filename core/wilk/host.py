@@ -33,6 +33,8 @@ if TYPE_CHECKING:
         Command,
         DefinitionKind,
         Embedder,
+        Exporter,
+        Importer,
         ModelSet,
         Registry,
         Strategy,
@@ -238,6 +240,20 @@ class Host:
 
     def registries(self) -> tuple[Registry, ...]:
         return self._all("register_registries")
+
+    def importer(self, name: str) -> Importer:
+        found: Importer = self._one("register_importers", name)
+        return found
+
+    def importers(self) -> tuple[Importer, ...]:
+        return self._all("register_importers")
+
+    def exporter(self, name: str) -> Exporter:
+        found: Exporter = self._one("register_exporters", name)
+        return found
+
+    def exporters(self) -> tuple[Exporter, ...]:
+        return self._all("register_exporters")
 
     # -- events ---------------------------------------------------------------------------
 

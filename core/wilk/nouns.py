@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from wilk.services.connectome.raw_messages import RawMessages
     from wilk.services.connectome.reasoning import Reasoning
     from wilk.services.connectome.state import State
+    from wilk.services.conversation.branches import Branches
     from wilk.services.conversation.messages import Messages
     from wilk.services.conversation.sessions import Sessions
     from wilk.services.conversation.tool_calls import ToolCalls
@@ -156,6 +157,20 @@ class Nouns:
             self._transcript,
             self._upkeep.appended,
             self._following,
+        )
+
+    @cached_property
+    def branches(self) -> Branches:
+        """Branches: what conversations have beside their visible one."""
+        from wilk.services.conversation.branches import Branches
+
+        return Branches(
+            self._engine,
+            self._events,
+            self._archiver,
+            self._transcript,
+            lambda: self.messages,
+            lambda: self.sessions,
         )
 
     @cached_property

@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from wilk.records.search import Found
     from wilk.records.transfer import Moved, Progress
     from wilk.transactions import Transaction
-    from wilk.transfer.ends import End
+    from wilk.transfer.exports import Exports
+    from wilk.transfer.imports import Imports
+    from wilk.transfer.moves.ends import End
 
 
 logger = logging.getLogger("wilk.store")
@@ -313,7 +315,7 @@ class Store(Nouns):
         for a target that is in use, MoveFailed for rows that it does not take, Busy when this store changes
         again and again, and what opening raises.
         """
-        from wilk.transfer.moving import Move
+        from wilk.transfer.moves.moving import Move
 
         with self._other(to, readonly=False) as (here, there):
             return Move(here, there, self.host.model_sets(), progress, without).run()
@@ -329,16 +331,30 @@ class Store(Nouns):
 
         The arguments are those of :meth:`move`.
         """
-        from wilk.transfer.moving import Move
+        from wilk.transfer.moves.moving import Move
 
         with self._other(to, readonly=True) as (here, there):
             return Move(here, there, self.host.model_sets(), progress, without).compare()
+
+    @cached_property
+    def imports(self) -> Imports:
+        """What was taken over from other programs, and taking it over."""
+        from wilk.transfer.imports import Imports
+
+        return Imports(self)
+
+    @cached_property
+    def exports(self) -> Exports:
+        """Files that other programs, and people, read."""
+        from wilk.transfer.exports import Exports
+
+        return Exports(self)
 
     @contextmanager
     def _other(self, url: str, *, readonly: bool) -> Generator[tuple[End, End], None, None]:
         """This database and another one, which is open for the block; no plugin is told of it, and no work
         goes on behind it."""
-        from wilk.transfer.ends import End
+        from wilk.transfer.moves.ends import End
 
         if not isinstance(url, str):
             raise SettingsError(f"url {url!r}: a text such as sqlite:///path/to/file.db is wanted")

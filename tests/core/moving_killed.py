@@ -13,7 +13,7 @@ from typing import Any
 
 import wilk
 from wilk import engine
-from wilk.transfer.writing import Writer
+from wilk.transfer.moves.writing import Writer
 
 _passed = 0
 

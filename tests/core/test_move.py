@@ -22,9 +22,9 @@ from wilk.definitions.settings_file import set_setting
 from wilk.host import Host
 from wilk.models.base import JsonField, Model
 from wilk.records.transfer import Difference, Progress
-from wilk.transfer import moving
-from wilk.transfer.hashing import Tally
-from wilk.transfer.tables import tables
+from wilk.transfer.moves import moving
+from wilk.transfer.moves.hashing import Tally
+from wilk.transfer.moves.tables import tables
 
 from .moving import fill, rows, talk
 
@@ -84,7 +84,7 @@ def writer(store: wilk.Store) -> Iterator[wilk.Store]:
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages of at most ten rows, so that a few hundred make many batches."""
-    monkeypatch.setattr("wilk.transfer.ends._MOST", 10)
+    monkeypatch.setattr("wilk.transfer.moves.ends._MOST", 10)
 
 
 class TestEveryRow:

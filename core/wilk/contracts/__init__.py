@@ -42,6 +42,19 @@ if TYPE_CHECKING:
     from wilk.contracts.registries import RegistrySource as RegistrySource
     from wilk.contracts.tools import Tool as Tool
     from wilk.contracts.tools import ToolContext as ToolContext
+    from wilk.contracts.transfer import Choice as Choice
+    from wilk.contracts.transfer import Exporter as Exporter
+    from wilk.contracts.transfer import Importer as Importer
+    from wilk.contracts.transfer import Incoming as Incoming
+    from wilk.contracts.transfer import IncomingCall as IncomingCall
+    from wilk.contracts.transfer import IncomingDefinition as IncomingDefinition
+    from wilk.contracts.transfer import IncomingGroup as IncomingGroup
+    from wilk.contracts.transfer import IncomingMessage as IncomingMessage
+    from wilk.contracts.transfer import IncomingRecord as IncomingRecord
+    from wilk.contracts.transfer import IncomingSession as IncomingSession
+    from wilk.contracts.transfer import IncomingUser as IncomingUser
+    from wilk.contracts.transfer import Reading as Reading
+    from wilk.contracts.transfer import Writing as Writing
     from wilk.contracts.vectors import Nearest as Nearest
     from wilk.contracts.vectors import SpaceRows as SpaceRows
     from wilk.contracts.vectors import VectorIndex as VectorIndex
@@ -59,6 +72,21 @@ _FAMILIES = {
     "figures": ("EngineState", "Figures", "Lock", "PoolFigures", "Replica", "Sizes", "TableSize"),
     "registries": ("RegistrySource", "Registry"),
     "tools": ("Tool", "ToolContext"),
+    "transfer": (
+        "Choice",
+        "Exporter",
+        "Importer",
+        "Incoming",
+        "IncomingCall",
+        "IncomingDefinition",
+        "IncomingGroup",
+        "IncomingMessage",
+        "IncomingRecord",
+        "IncomingSession",
+        "IncomingUser",
+        "Reading",
+        "Writing",
+    ),
     "vectors": ("SpaceRows", "Nearest", "VectorIndex"),
 }
 _FAMILY = {name: family for family, names in _FAMILIES.items() for name in names}

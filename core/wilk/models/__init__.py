@@ -11,6 +11,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from wilk.models.care import Certificate as Certificate
+    from wilk.models.care import Forgotten as Forgotten
+    from wilk.models.care import Repair as Repair
     from wilk.models.connectome import CacheEntry as CacheEntry
     from wilk.models.connectome import Chunk as Chunk
     from wilk.models.connectome import ChunkInfo as ChunkInfo
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from wilk.models.connectome import ReasoningChain as ReasoningChain
     from wilk.models.connectome import SystemState as SystemState
     from wilk.models.conversation import ArchiveEntry as ArchiveEntry
+    from wilk.models.conversation import BranchMessage as BranchMessage
     from wilk.models.conversation import Message as Message
     from wilk.models.conversation import Session as Session
     from wilk.models.conversation import ToolCall as ToolCall
@@ -54,10 +58,13 @@ if TYPE_CHECKING:
     from wilk.models.search import Vector as Vector
     from wilk.models.search import VectorSpace as VectorSpace
     from wilk.models.search import VectorTag as VectorTag
+    from wilk.models.transfer import ImportedRecord as ImportedRecord
+    from wilk.models.transfer import ImportRun as ImportRun
     from wilk.models.transfer import Move as Move
 
 _FAMILIES = {
-    "conversation": ("ArchiveEntry", "Message", "Session", "ToolCall"),
+    "care": ("Certificate", "Forgotten", "Repair"),
+    "conversation": ("ArchiveEntry", "BranchMessage", "Message", "Session", "ToolCall"),
     "definitions": ("Agent", "Definition", "DefinitionFile", "Persona", "Preset", "Prompt", "Revision"),
     "connectome": (
         "CacheEntry",
@@ -82,7 +89,7 @@ _FAMILIES = {
     "people": ("Group", "Membership", "User"),
     "registry": ("Installation", "RegistryPackage"),
     "search": ("IndexedKind", "Passage", "Pending", "Vector", "VectorSpace", "VectorTag"),
-    "transfer": ("Move",),
+    "transfer": ("ImportRun", "ImportedRecord", "Move"),
 }
 _FAMILY = {name: family for family, names in _FAMILIES.items() for name in names}
 

@@ -78,6 +78,7 @@ class Memory(Model):
     conversation_id = TextField(null=True)
     memory_id = TextField(null=True)  # the application's own id, unique in the conversation
     content = TextField()
+    original = TextField(null=True)  # the content as it came, when an engine could not hold it
     data = JsonField()
     agent_id = TextField(null=True)
     user_id = TextField(null=True)

@@ -64,6 +64,31 @@ class Message(Model):
         table_name = "messages"
 
 
+class BranchMessage(Model):
+    """A message that is not on the visible branch of its conversation.
+
+    ``parent_id`` is that of a message of the session or of another branch message; None begins a tree.
+    """
+
+    pk = AutoField()
+    id = TextField(unique=True)
+    session = ForeignKeyField(Session, on_delete="RESTRICT", index=False)
+    parent_id = TextField(null=True)
+    role = TextField()
+    text = TextField()
+    original = TextField(null=True)
+    parts = JsonField()
+    agent_id = TextField(null=True)
+    model = TextField(null=True)
+    tokens = IntegerField()
+    importance = FloatField()
+    metadata = JsonField(empty=dict)
+    created_at = TimeField()
+
+    class Meta:
+        table_name = "branch_messages"
+
+
 class ToolCall(Model):
     id = TextField(primary_key=True)
     session = ForeignKeyField(Session, on_delete="RESTRICT", index=False)
@@ -116,6 +141,7 @@ class ArchiveEntry(Model):
 Session.add_index(Session.updated_at)
 Session.add_index(Session.user, Session.updated_at)
 Session.add_index(Session.group, Session.updated_at)
+BranchMessage.add_index(BranchMessage.session, BranchMessage.pk)
 Message.add_index(Message.session, Message.sequence, unique=True)
 Message.add_index(
     Message.session, Message.idempotency_key, unique=True, where=Message.idempotency_key.is_null(False)

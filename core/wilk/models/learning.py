@@ -16,6 +16,7 @@ class Interaction(Model):
     user_id = TextField(null=True)
     agent_id = TextField(null=True)
     user_query = TextField()
+    original = TextField(null=True)  # the query as it came, when an engine could not hold it
     query_context = JsonField(empty=dict)
     ai_interpretation = TextField(null=True)
     planned_actions = JsonField(empty=list)

@@ -1,4 +1,4 @@
-"""The model of the transfer family: how far a move into this database has come."""
+"""Models of the transfer family: how far a move into this database has come, and what was imported."""
 
 from __future__ import annotations
 
@@ -28,3 +28,39 @@ class Move(Model):
     class Meta:
         table_name = "moves"
         primary_key = CompositeKey("source", "kind")
+
+
+class ImportRun(Model):
+    """One run of an importer: ``status`` is running, finished, interrupted or failed."""
+
+    id = TextField(primary_key=True)
+    importer = TextField()
+    source = TextField()
+    status = TextField()
+    report = JsonField(empty=dict)
+    started_at = TimeField()
+    finished_at = TimeField(null=True)
+
+    class Meta:
+        table_name = "imports"
+
+
+class ImportedRecord(Model):
+    """What a record of a source became here: by its key there its id here, and the hash of what it held."""
+
+    importer = TextField()
+    kind = TextField()
+    key = TextField()
+    target_id = TextField()
+    content_hash = TextField()
+    run_id = TextField()
+    created_at = TimeField()
+    updated_at = TimeField()
+
+    class Meta:
+        table_name = "imported_records"
+        primary_key = CompositeKey("importer", "kind", "key")
+
+
+ImportRun.add_index(ImportRun.importer, ImportRun.started_at)
+ImportedRecord.add_index(ImportedRecord.kind, ImportedRecord.target_id)

@@ -120,3 +120,36 @@ class ToolInfo(NamedTuple):
     agent_id: str | None
     status: str
     problem: str | None
+
+
+class BranchMessage(NamedTuple):
+    """A message that is not on the visible branch of its session. It has no sequence."""
+
+    id: str
+    session_id: str
+    parent_id: str | None
+    role: str
+    text: str
+    parts: Sequence[Any] | None
+    agent_id: str | None
+    model: str | None
+    tokens: int
+    importance: float
+    metadata: Mapping[str, Any]
+    created_at: datetime
+
+
+class Branch(NamedTuple):
+    """A way from a root to a message without children that is not the visible one.
+
+    ``leaf_id`` names it; ``fork_id`` is the last message that it has in common with the visible branch (None:
+    it has a root of its own); ``messages`` counts those behind that one, of which ``text`` is the first.
+    """
+
+    leaf_id: str
+    session_id: str
+    fork_id: str | None
+    messages: int
+    role: str
+    text: str
+    created_at: datetime

@@ -111,12 +111,14 @@ KINDS: dict[str, Kind] = {
             _belonging("summary", lambda: models.Summary, "session"),
             _belonging("pin", lambda: models.Pin, "session"),
             _owned("session"),
+            _belonging("branch_message", lambda: models.BranchMessage, "session"),
             _belonging("message", lambda: models.Message, "session"),
         ),
     ),
     "message": Kind(
         lambda: models.Message, session="session_id", serial="pk", children=(_embedded("message"),)
     ),
+    "branch_message": Kind(lambda: models.BranchMessage, session="session_id", serial="pk"),
     "tool_call": Kind(lambda: models.ToolCall, session="session_id", created="started_at"),
     "manifest": Kind(lambda: models.Manifest, session="session_id"),
     "summary": Kind(lambda: models.Summary, session="session_id", children=(_embedded("summary"),)),

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from wilk.errors import Busy, Conflict, MoveFailed, ReadOnly
 from wilk.records.transfer import Difference, Moved, MovedKind, Progress
-from wilk.transfer.comparing import Changes, changes, chunks
-from wilk.transfer.ends import End, Pace
-from wilk.transfer.hashing import Tally
-from wilk.transfer.ledger import Ledger, shown_key
-from wilk.transfer.tables import Row, Table, tables
-from wilk.transfer.writing import Refused, Writer, why
+from wilk.transfer.moves.comparing import Changes, changes, chunks
+from wilk.transfer.moves.ends import End, Pace
+from wilk.transfer.moves.hashing import Tally
+from wilk.transfer.moves.ledger import Ledger, shown_key
+from wilk.transfer.moves.tables import Row, Table, tables
+from wilk.transfer.moves.writing import Refused, Writer, why
 
 if TYPE_CHECKING:
     from wilk.contracts import ModelSet

@@ -9,11 +9,11 @@ from uuid import uuid4
 import peewee
 
 from wilk.errors import BackendError, Conflict, Invalid, WilkError
-from wilk.transfer.comparing import Changes
-from wilk.transfer.ends import End
-from wilk.transfer.hashing import Tally
-from wilk.transfer.ledger import Ledger
-from wilk.transfer.tables import Key, Row, Table
+from wilk.transfer.moves.comparing import Changes
+from wilk.transfer.moves.ends import End
+from wilk.transfer.moves.hashing import Tally
+from wilk.transfer.moves.ledger import Ledger
+from wilk.transfer.moves.tables import Key, Row, Table
 
 Item = TypeVar("Item")
 _SHOWN = 60

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from wilk import codec, models
 from wilk.errors import Conflict
-from wilk.transfer.ends import End
-from wilk.transfer.hashing import Tally
-from wilk.transfer.tables import Key, Table
+from wilk.transfer.moves.ends import End
+from wilk.transfer.moves.hashing import Tally
+from wilk.transfer.moves.tables import Key, Table
 
 _TOLD = 5
 

@@ -8,7 +8,7 @@ from typing import Any
 from wilk.contracts import Opened
 from wilk.engine import Engine
 from wilk.errors import BackendError
-from wilk.transfer.tables import Key, Row, Statements, Table
+from wilk.transfer.moves.tables import Key, Row, Statements, Table
 
 _FEWEST, _MOST = 1, 500
 _BYTES = 2_000_000

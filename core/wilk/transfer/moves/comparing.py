@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from wilk.transfer.ends import End, Pace
-from wilk.transfer.hashing import Tally
-from wilk.transfer.tables import Key, Row, Table
+from wilk.transfer.moves.ends import End, Pace
+from wilk.transfer.moves.hashing import Tally
+from wilk.transfer.moves.tables import Key, Row, Table
 
 
 class Chunk(NamedTuple):

@@ -1,0 +1,1 @@
+"""Care of a store: backups, recovery, maintenance, the doctor, forgetting."""

@@ -1,0 +1,77 @@
+"""What was imported before: by importer, kind and key the id here, and the hash of what it held."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from cachetools import LRUCache
+
+from wilk import models
+from wilk.engine import Engine
+from wilk.models.statements import param
+
+
+class Entry(NamedTuple):
+    """What a record of the source became, and what it held when it was last taken over."""
+
+    target: str
+    hash: str
+
+
+class Ledger:
+    """The table ``imported_records``, as far as it is about one importer."""
+
+    def __init__(self, engine: Engine, importer: str) -> None:
+        self._engine = engine
+        self._importer = importer
+        self._known: LRUCache[tuple[str, str], Entry] = LRUCache(50_000)
+
+    def find(self, kind: str, key: str) -> Entry | None:
+        """What became of a record, or None."""
+        found = self._known.get((kind, key))
+        if found is None:
+            rows = self._engine.fetch("imported.find", _find, (self._importer, kind, key))
+            if rows:
+                found = self._known[kind, key] = Entry(*rows[0])
+        return found
+
+    def target(self, kind: str, key: str) -> str | None:
+        """The id that a record has here, or None."""
+        found = self.find(kind, key)
+        return None if found is None else found.target
+
+    def put(self, kind: str, key: str, target: str, hash: str, run: str) -> None:
+        """Note what became of a record; in the transaction that writes it."""
+        now = self._engine.clock.now()
+        statement = self._engine.statement("imported.put", _put)
+        values = {
+            "importer": self._importer, "kind": kind, "key": key, "target_id": target,
+            "content_hash": hash, "run_id": run, "created_at": now, "updated_at": now,
+        }  # fmt: skip
+        self._engine.execute(statement.sql, [values[name] for name in statement.names])
+        self._engine.after_commit(lambda: self._known.__setitem__((kind, key), Entry(target, hash)))
+
+    def owner(self, kind: str, target: str) -> str | None:
+        """The key of the record that has an id here, whichever importer brought it; None: nobody's."""
+        one = models.ImportedRecord
+        query = one.select(one.importer, one.key).where(one.kind == kind, one.target_id == target)
+        rows = self._engine.select(query.limit(1))
+        return (
+            None if not rows else rows[0][1] if rows[0][0] == self._importer else f"{rows[0][0]}:{rows[0][1]}"
+        )
+
+
+def _find() -> Any:
+    one = models.ImportedRecord
+    return one.select(one.target_id, one.content_hash).where(
+        one.importer == param("importer"), one.kind == param("kind"), one.key == param("key")
+    )
+
+
+def _put() -> Any:
+    one = models.ImportedRecord
+    fields = ("importer", "kind", "key", "target_id", "content_hash", "run_id", "created_at", "updated_at")
+    return one.insert({getattr(one, name): param(name) for name in fields}).on_conflict(
+        conflict_target=[one.importer, one.kind, one.key],
+        preserve=[one.target_id, one.content_hash, one.run_id, one.updated_at],
+    )

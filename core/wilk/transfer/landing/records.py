@@ -1,0 +1,133 @@
+"""Records of other kinds that come in: memories, documents, pins, interactions and the like, a row each."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import peewee
+
+from wilk import clock, codec
+from wilk.errors import Invalid
+from wilk.services.embedding.passages import SOURCES
+from wilk.services.keeping.kinds import kind as kind_named
+from wilk.transfer.landing.ids import derived, usable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from wilk.contracts import IncomingRecord
+    from wilk.engine import Engine
+    from wilk.services.embedding.following import Following
+    from wilk.services.keeping.archiver import Archiver
+    from wilk.transfer.landing.ledger import Ledger
+    from wilk.transfer.landing.people import People
+    from wilk.transfer.landing.report import Report
+
+_TIMES = ("created_at", "updated_at", "recorded_at", "started_at")
+_DEFAULTS: dict[str, Any] = {
+    "importance": 0.5, "confidence": 1.0, "iteration": 0, "frequency": 1, "feedback_type": "none",
+    "kind": "note", "method": "given", "compacted": False, "role": "member", "status": "ok",
+}  # fmt: skip
+
+
+class Records:
+    """Writes rows by the models: what an importer does not give has its usual value."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        ledger: Ledger,
+        report: Report,
+        people: People,
+        archiver: Archiver,
+        following: Following,
+        count_tokens: Callable[[str], int],
+    ) -> None:
+        self._engine = engine
+        self._ledger = ledger
+        self._report = report
+        self._people = people
+        self._archiver = archiver
+        self._following = following
+        self._count_tokens = count_tokens
+
+    def record(self, item: IncomingRecord, target: str | None) -> str:
+        """Write a record, and return its id. A changed one takes the place of the one before, which goes
+        into the archive."""
+        one = kind_named(item.kind)
+        model: Any = one.model()
+        fields = {field.name: field for field in model._meta.sorted_fields}
+        unknown = item.values.keys() - fields.keys()
+        if unknown:
+            raise TypeError(f"{item.kind} has no {', '.join(sorted(unknown))}; it has {', '.join(fields)}")
+        values = dict(item.values)
+        for name, kind in item.refers.items():
+            if values.get(name) is not None:
+                values[name] = self._referred(kind, str(values[name]))
+        serial = one.serial
+        named = one.key == ("id",)
+        id = target or self._id(item)
+        if named:
+            values.setdefault("id", id)
+            id = values["id"]
+        for name, field in fields.items():
+            if name == serial or name in values:
+                continue
+            values[name] = self._default(item.kind, name, field, values)
+        values = {name: value for name, value in values.items() if name != serial}
+        condition: Any = True
+        for name in one.key:
+            condition = (
+                (fields[name] == values[name]) & condition
+                if condition is not True
+                else fields[name] == values[name]
+            )
+        if self._engine.select(model.select(fields[one.key[0]]).where(condition)):
+            if target is None and self._ledger.owner(item.kind, id) is not None:
+                raise Invalid(f"{item.kind} {id!r} is there already, from another record")
+            self._archiver.remove(item.kind, condition, reason="changed in its source")
+        self._engine.run(
+            model.insert({fields[name]: self._fit(fields[name], value) for name, value in values.items()})
+        )
+        if item.kind in SOURCES and named:
+            self._following.rebuild(item.kind, [id])
+        return id if named else "/".join(str(values[name]) for name in one.key)
+
+    def _referred(self, kind: str, key: str) -> str | None:
+        if kind in ("user", "users"):
+            return self._people.known(key)
+        found = self._ledger.target("sessions" if kind == "session" else kind, key)
+        if found is None:
+            raise Invalid(f"it belongs to {kind} {key!r}, which was not taken over")
+        return found
+
+    def _id(self, item: IncomingRecord) -> str:
+        wanted = item.id or item.key
+        free = usable(wanted) and self._ledger.owner(item.kind, wanted) in (None, item.key)
+        return wanted if free else derived(self._report.importer, item.kind, item.key)
+
+    def _default(self, kind: str, name: str, field: Any, values: dict[str, Any]) -> Any:
+        if name in _TIMES and not field.null:
+            known = [values[other] for other in _TIMES if isinstance(values.get(other), datetime)]
+            return known[0] if known else clock.to_datetime(self._engine.clock.now())
+        if name == "tokens":
+            return self._count_tokens(str(values.get("content") or values.get("text") or ""))
+        if name == "content_hash":
+            return codec.content_hash(values.get("data"))
+        if field.null:
+            return None
+        if name in _DEFAULTS:
+            return _DEFAULTS[name]
+        raise Invalid(f"{kind}: {name} is missing")
+
+    def _fit(self, field: Any, value: Any) -> Any:
+        """A text as every engine can keep it: what cannot be kept is replaced, and reported."""
+        if isinstance(value, str) and isinstance(field, peewee.TextField) and field.field_type == "TEXT":
+            clean, original = codec.storable_text(value)
+            if original is not None:
+                self._report.warn(
+                    f"characters that no database keeps were replaced in {field.model.__name__}.{field.name}"
+                )
+            return clean
+        return value

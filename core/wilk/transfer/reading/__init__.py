@@ -1,0 +1,1 @@
+"""Foreign forms, read safely: files, folders, ZIPs, JSON, BSON, databases. Nothing is written here."""
