@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from wilk.services.connectome.raw_messages import RawMessages
     from wilk.services.connectome.reasoning import Reasoning
     from wilk.services.connectome.state import State
+    from wilk.services.conversation.branch_rows import BranchRows
     from wilk.services.conversation.branches import Branches
     from wilk.services.conversation.messages import Messages
     from wilk.services.conversation.sessions import Sessions
@@ -166,12 +167,19 @@ class Nouns:
 
         return Branches(
             self._engine,
-            self._events,
             self._archiver,
             self._transcript,
+            self._branch_rows,
             lambda: self.messages,
             lambda: self.sessions,
         )
+
+    @cached_property
+    def _branch_rows(self) -> BranchRows:
+        """The rows of branches."""
+        from wilk.services.conversation.branch_rows import BranchRows
+
+        return BranchRows(self._engine, self._events, self._archiver, self._transcript, lambda: self.messages)
 
     @cached_property
     def tool_calls(self) -> ToolCalls:

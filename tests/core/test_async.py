@@ -678,6 +678,7 @@ class TestClosing:
 
 
 NOUNS = ("agents", "prompts", "personas", "presets", "definitions", "users", "groups", "sessions", "messages",
+         "branches", "imports", "exports",
          "tool_calls", "tools", "summaries", "memory", "pins", "blocks", "facts", "contexts", "archive", "retention",
          "registry", "index", "vectors", "documents", "raw_messages", "chunks", "memories", "reasoning", "state",
          "interactions", "patterns", "feedback", "preferences", "world_models", "consolidation")  # fmt: skip
@@ -686,10 +687,10 @@ WRITING = {"add", "append", "build", "clear", "compact", "correct", "create", "d
            "link", "make_default", "remove", "replace", "rescore", "retract", "save", "save_info",
            "save_sequence", "set", "start", "uncompact", "update", "use",
            "act", "archive", "deactivate", "mark_applied", "merge", "observe", "observe_relation", "promote",
-           "put_entity", "restore", "run", "snapshot", "stop"}  # fmt: skip
+           "put_entity", "restore", "run", "show", "snapshot", "stop"}  # fmt: skip
 
 
-THEIR_OWN_WAY = {"tools": {"run"}, "registry": {"remove", "update"}, "index": {"update"}}
+THEIR_OWN_WAY = {"imports": {"run"}, "exports": {"run"}, "tools": {"run"}, "registry": {"remove", "update"}, "index": {"update"}}
 """Verbs that write now and then and may take long: a tool holds up no lane while it works."""
 
 

@@ -1,8 +1,9 @@
-"""The async face of conversations: sessions, messages, tool calls."""
+"""The async face of conversations: sessions, messages, branches, tool calls."""
 
 from __future__ import annotations
 
 from wilk.aio.nouns import Noun, adding, reading, writing
+from wilk.services.conversation.branches import Branches
 from wilk.services.conversation.messages import Messages
 from wilk.services.conversation.sessions import Sessions
 from wilk.services.conversation.tool_calls import ToolCalls
@@ -36,6 +37,18 @@ class AsyncMessages(Noun):
     count = reading(Messages.count)
     search = reading(Messages.search)
     usage = reading(Messages.usage)
+
+
+class AsyncBranches(Noun):
+    """The verbs of branches, awaited."""
+
+    list = reading(Branches.list)
+    get = reading(Branches.get)
+    find = reading(Branches.find)
+    messages = reading(Branches.messages)
+    add = writing(Branches.add)
+    fork = writing(Branches.fork)
+    show = writing(Branches.show)
 
 
 class AsyncToolCalls(Noun):

@@ -19,7 +19,7 @@ from wilk.aio.connectome import (
     AsyncReasoning,
     AsyncState,
 )
-from wilk.aio.conversation import AsyncMessages, AsyncSessions, AsyncToolCalls
+from wilk.aio.conversation import AsyncBranches, AsyncMessages, AsyncSessions, AsyncToolCalls
 from wilk.aio.definitions import AsyncAgents, AsyncDefinitions, AsyncPersonas, AsyncPresets, AsyncPrompts
 from wilk.aio.keeping import AsyncArchive, AsyncRetention
 from wilk.aio.learning import (
@@ -35,6 +35,7 @@ from wilk.aio.people import AsyncGroups, AsyncUsers
 from wilk.aio.registry import AsyncRegistry
 from wilk.aio.search import AsyncIndex, AsyncVectors
 from wilk.aio.tools import AsyncTools
+from wilk.aio.transfer import AsyncExports, AsyncImports
 from wilk.aio.workers import Workers
 from wilk.store import Store, open_store
 
@@ -64,6 +65,7 @@ class AsyncStore:
         self.groups = AsyncGroups(workers, lambda: store.groups)
         self.sessions = AsyncSessions(workers, lambda: store.sessions)
         self.messages = AsyncMessages(workers, lambda: store.messages)
+        self.branches = AsyncBranches(workers, lambda: store.branches)
         self.tool_calls = AsyncToolCalls(workers, lambda: store.tool_calls)
         self.tools = AsyncTools(workers, lambda: store.tools)
         self.pins = AsyncPins(workers, lambda: store.pins)
@@ -90,6 +92,8 @@ class AsyncStore:
         self.vectors = AsyncVectors(workers, lambda: store.vectors)
         self.index = AsyncIndex(workers, lambda: store.index)
         self.registry = AsyncRegistry(workers, lambda: store.registry)
+        self.imports = AsyncImports(workers, lambda: store.imports)
+        self.exports = AsyncExports(workers, lambda: store.exports)
 
     @property
     def settings(self) -> Settings:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _GROUPS = {
     "Begin": ("init", "demo"),
     "Definitions": ("agents", "prompts", "personas", "presets", "definitions", "sync", "watch"),
-    "Conversations": ("sessions", "messages", "context", "tool-calls", "users", "groups"),
+    "Conversations": ("sessions", "messages", "branches", "context", "tool-calls", "users", "groups"),
     "Memory": (
         "pins",
         "blocks",
@@ -37,7 +37,8 @@ _GROUPS = {
     "Search": ("search", "index", "vectors"),
     "Tools and packages": ("tools", "registry"),
     "Archive": ("archive", "retention"),
-    "The rest": ("health", "stats", "move", "cache", "plugins", "plugin", "config", "completion", "help"),
+    "In and out": ("import", "export", "move"),
+    "The rest": ("health", "stats", "cache", "plugins", "plugin", "config", "completion", "help"),
 }
 
 

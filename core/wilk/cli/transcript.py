@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from wilk.cli.output import Output, Styled, moment, word
 
 if TYPE_CHECKING:
-    from wilk.records.conversation import Message, ToolCall
+    from wilk.records.conversation import BranchMessage, Message, ToolCall
 
 _ROLE_STYLES = {
     "user": "green",
@@ -20,7 +20,7 @@ _ROLE_STYLES = {
 STATUS_STYLES = {"ok": "green", "error": "red", "running": "yellow"}
 
 
-def show_messages(out: Output, messages: Sequence[Message]) -> None:
+def show_messages(out: Output, messages: Sequence[Message | BranchMessage]) -> None:
     """Show each message: a line about it, then its text."""
     for message in messages:
         about = f"{moment(message.created_at)}  importance {message.importance:g}  {message.tokens} tokens"
@@ -28,7 +28,7 @@ def show_messages(out: Output, messages: Sequence[Message]) -> None:
             about += f"  agent {message.agent_id}"
         out.line()
         out.line(
-            Styled(f"{message.sequence:>3}", "dim"),
+            Styled(f"{getattr(message, 'sequence', '·'):>3}", "dim"),
             Styled(message.role, _ROLE_STYLES.get(message.role, "bold")),
             Styled(f" {about}", "dim"),
         )

@@ -143,7 +143,15 @@ class Imports:
             engine, store._events, lambda: store.tokenizer, store._transcript, _nothing, store._following
         )
         conversations = Conversations(
-            engine, ledger, report, people, definitions, store.sessions, messages, store.branches
+            engine,
+            ledger,
+            report,
+            people,
+            definitions,
+            store.sessions,
+            messages,
+            store.branches,
+            store._branch_rows,
         )
         records = Records(
             engine, ledger, report, people, store._archiver, store._following, store.count_tokens

@@ -6,18 +6,15 @@ and name the message that they follow. A message without a parent follows the on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from wilk import clock, codec, models
+from wilk import models
 from wilk.engine import Engine
 from wilk.errors import Conflict, NotFound
-from wilk.events import Events
-from wilk.models.statements import param
 from wilk.records.conversation import Branch, BranchMessage, Session
-from wilk.services.checks import identifier
-from wilk.services.conversation.message_rows import COLUMNS
+from wilk.services.conversation.branch_rows import BranchRows
 from wilk.services.conversation.message_rows import message as as_message
 from wilk.services.keeping.archiver import Archiver
 
@@ -28,12 +25,6 @@ if TYPE_CHECKING:
     from wilk.services.conversation.transcript import Transcript
 
 _SOME = 400
-_NAMES = (
-    "id", "session_id", "parent_id", "role", "text", "original", "parts", "agent_id", "model", "tokens",
-    "importance", "metadata", "created_at",
-)  # fmt: skip
-_CHANGING = ("role", "text", "original", "parts", "agent_id", "model", "metadata")
-"""What of a message may be another in its source by now."""
 
 
 class Branches:
@@ -42,16 +33,16 @@ class Branches:
     def __init__(
         self,
         engine: Engine,
-        events: Events,
         archiver: Archiver,
         transcript: Transcript,
+        rows: BranchRows,
         messages: Callable[[], Messages],
         sessions: Callable[[], Sessions],
     ) -> None:
         self._engine = engine
-        self._events = events
         self._archiver = archiver
         self._transcript = transcript
+        self._rows = rows
         self._messages = messages
         self._sessions = sessions
 
@@ -83,7 +74,7 @@ class Branches:
     def find(self, id: str) -> BranchMessage | None:
         """Return a message of a branch, or None."""
         one = models.BranchMessage
-        return next(iter(self._records(one.id == id)), None)
+        return next(iter(self._rows.select(one.id == id)), None)
 
     def messages(self, session_id: str, leaf: str) -> Sequence[Message | BranchMessage]:
         """Return the messages on the way from the root to a message, oldest first; raises NotFound."""
@@ -120,11 +111,11 @@ class Branches:
         }  # fmt: skip
         with self._engine.transaction():
             self._sessions().get(session_id)
-            if parent is not None and parent not in self.kept(session_id, [parent]):
+            if parent is not None and parent not in self._rows.kept(session_id, [parent]):
                 raise NotFound("message", parent, f"a message of session {session_id!r} is wanted")
-            if id is not None and self.owners([id]):
+            if id is not None and self._rows.owners([id]):
                 raise Conflict(f"there is a message {id!r} already")
-            self.extend(session_id, [given])
+            self._rows.extend(session_id, [given])
             return self.get(str(given["id"]))
 
     def fork(self, session_id: str, leaf: str, *, name: str | None = None) -> Session:
@@ -181,86 +172,9 @@ class Branches:
                 )
             for start in range(0, len(ids), _SOME):
                 self._archiver.remove("branch_message", one.id.in_(ids[start : start + _SOME]), reason=reason)
-            self.extend(session_id, hidden)
+            self._rows.extend(session_id, hidden)
             self._messages().extend(session_id, [_given(row) for row in way])
             return self._sessions().get(session_id)
-
-    # -- for what takes conversations over ------------------------------------------------
-
-    def extend(self, session_id: str, messages: Iterable[dict[str, Any]]) -> None:
-        """Write many messages beside the visible branch, as :meth:`add` takes them; they get ids."""
-        rows = []
-        for message in messages:
-            message["id"] = message.get("id") or self._engine.clock.new_id()
-            rows.append(self._row(session_id, message))
-        if not rows:
-            return
-        with self._engine.transaction():
-            self._engine.insert_many(self._engine.statement("branches.insert", _insert), rows)
-            if self._events.watch_saves:
-                for row in rows:
-                    self._events.saving("branch_message", self.get(row[0]))
-
-    def owners(self, ids: Collection[str]) -> dict[str, str]:
-        """The sessions that have messages of these ids, in the archive too."""
-        found: dict[str, str] = {}
-        wanted = [*ids]
-        message, one, entry = models.Message, models.BranchMessage, models.ArchiveEntry
-        for start in range(0, len(wanted), _SOME):
-            some = wanted[start : start + _SOME]
-            archived = entry.select(entry.record_id, entry.session_id).where(
-                entry.kind == "message", entry.record_id.in_(some), entry.restored_at.is_null(),
-                entry.session_id.is_null(False),
-            )  # fmt: skip
-            found.update(self._engine.select(archived))
-            for model in (message, one):
-                found.update(
-                    self._engine.select(model.select(model.id, model.session).where(model.id.in_(some)))
-                )
-        return found
-
-    def kept(self, session_id: str, ids: Iterable[str]) -> set[str]:
-        """Those of some ids that messages of a session have: visible ones, compacted ones, of branches."""
-        wanted = [*ids]
-        found: set[str] = set()
-        message, one = models.Message, models.BranchMessage
-        for start in range(0, len(wanted), _SOME):
-            some = wanted[start : start + _SOME]
-            for model in (message, one):
-                query = model.select(model.id).where(model.session == session_id, model.id.in_(some))
-                found.update(id for (id,) in self._engine.select(query))
-        for id in set(wanted) - found:
-            if (row := self._transcript.find(id)) is not None and row[1] == session_id:
-                found.add(id)
-        return found
-
-    def change(self, session_id: str, values: dict[str, Any]) -> bool:
-        """Put what a source says by now in the place of a message; return whether that was something else.
-
-        The message as it was goes into the archive. One that a summary stands for stays as it is.
-        """
-        wanted = dict(zip(_NAMES, self._row(session_id, values), strict=True))
-        for kind, model in (("message", models.Message), ("branch_message", models.BranchMessage)):
-            fields = model._meta.sorted_fields
-            names = [field.column_name for field in fields]
-            rows = self._engine.select(model.select(*fields).where(model.id == wanted["id"]))
-            if not rows:
-                continue
-            before = dict(zip(names, rows[0], strict=True))
-            if all(before[name] == wanted[name] for name in _CHANGING):
-                return False
-            after = {**before, **{name: wanted[name] for name in (*_CHANGING, "tokens")}}
-            self._archiver.remove(kind, model.id == wanted["id"], reason="changed in its source")
-            insert = self._engine.statement(
-                f"{kind}.replace",
-                lambda: model.insert({field: param(field.column_name) for field in fields}),  # noqa: B023 run at once
-            )
-            self._engine.execute(insert.sql, [after[name] for name in insert.names])
-            if kind == "message":
-                self._archiver.count_messages(session_id, 1, after["tokens"])
-                self._events.following.queue("message", [wanted["id"]])
-            return True
-        return False
 
     # -- reading --------------------------------------------------------------------------
 
@@ -293,23 +207,7 @@ class Branches:
 
     def _all(self, session_id: str) -> Sequence[BranchMessage]:
         one = models.BranchMessage
-        return self._records(one.session == session_id)
-
-    def _records(self, condition: Any) -> Sequence[BranchMessage]:
-        one = models.BranchMessage
-        fields = [one._meta.columns[name] for name in _NAMES]
-        rows = self._engine.select(one.select(*fields).where(condition).order_by(one.pk))
-        return [_record(row) for row in rows]
-
-    # -- writing --------------------------------------------------------------------------
-
-    def _row(self, session_id: str, message: Mapping[str, Any]) -> Sequence[Any]:
-        """A message, as :meth:`Messages.append` takes it, in the order of ``_NAMES``; checked as there."""
-        made = self._messages()._row_of(
-            session_id, 1, {**message, "id": identifier("id", message["id"])}, False
-        )
-        row = dict(zip(COLUMNS, made, strict=True))
-        return [row[name] for name in _NAMES]
+        return self._rows.select(one.session == session_id)
 
 
 def _given(one: Message | BranchMessage) -> dict[str, Any]:
@@ -319,23 +217,3 @@ def _given(one: Message | BranchMessage) -> dict[str, Any]:
         "agent": one.agent_id, "model": one.model, "tokens": one.tokens, "importance": one.importance,
         "metadata": one.metadata, "created_at": one.created_at,
     }  # fmt: skip
-
-
-def _record(row: Sequence[Any]) -> BranchMessage:
-    values = dict(zip(_NAMES, row, strict=True))
-    original = values.pop("original")
-    text = values["text"] if original is None else codec.original_text(original)
-    return BranchMessage(
-        **{
-            **values,
-            "text": text,
-            "parts": None if values["parts"] is None else codec.loads(values["parts"]),
-            "metadata": codec.loads(values["metadata"]) if values["metadata"] else {},
-            "created_at": clock.to_datetime(values["created_at"]),
-        }
-    )
-
-
-def _insert() -> Any:
-    one = models.BranchMessage
-    return one.insert({one._meta.columns[name]: param(name) for name in _NAMES})

@@ -21,6 +21,7 @@ from wilk.transfer.trees import path
 if TYPE_CHECKING:
     from wilk.contracts import IncomingMessage, IncomingSession
     from wilk.engine import Engine
+    from wilk.services.conversation.branch_rows import BranchRows
     from wilk.services.conversation.branches import Branches
     from wilk.services.conversation.messages import Messages
     from wilk.services.conversation.sessions import Sessions
@@ -47,6 +48,7 @@ class Conversations:
         sessions: Sessions,
         messages: Messages,
         branches: Branches,
+        rows: BranchRows,
     ) -> None:
         self._engine = engine
         self._ledger = ledger
@@ -56,6 +58,7 @@ class Conversations:
         self._sessions = sessions
         self._messages = messages
         self._branches = branches
+        self._rows = rows
         self._known = False
         self._tail: str | None = None  # the newest visible message
 
@@ -153,7 +156,7 @@ class Conversations:
         named: dict[str, str],
     ) -> None:
         """Write those of some messages that are new, and change those that have changed."""
-        owners = self._branches.owners([message.id or message.key for message in chunk])
+        owners = self._rows.owners([message.id or message.key for message in chunk])
         ids: dict[str, str] = {}
         for message in chunk:
             id = message.id or message.key
@@ -162,7 +165,7 @@ class Conversations:
             ids[message.key] = id
             if id != message.key:
                 named[message.key] = id
-        there = self._branches.kept(session, ids.values()) if self._known else set()
+        there = self._rows.kept(session, ids.values()) if self._known else set()
         new: list[dict[str, Any]] = []
         aside: list[dict[str, Any]] = []
         calls: list[tuple[str, IncomingMessage]] = []
@@ -171,7 +174,7 @@ class Conversations:
             parent = None if message.parent is None else named.get(message.parent, message.parent)
             row = self._values(message, id, parent)
             if id in there:
-                if self._branches.change(session, row):
+                if self._rows.change(session, row):
                     self._report.count("messages", "updated", read=True)
                 else:
                     self._report.count("messages", "unchanged", read=True)
@@ -187,7 +190,7 @@ class Conversations:
         if new:
             self._messages.extend(session, new)
         if aside:
-            self._branches.extend(session, aside)
+            self._rows.extend(session, aside)
         for id, message in calls:
             for number, call in enumerate(message.calls):
                 self._log(session, id, number, call)
