@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from wilk.contracts import Nearest as Nearest
     from wilk.contracts import Opened as Opened
     from wilk.contracts import Problem as Problem
+    from wilk.contracts import Reading as Reading
     from wilk.contracts import Registry as Registry
     from wilk.contracts import RegistrySource as RegistrySource
     from wilk.contracts import SpaceRows as SpaceRows
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from wilk.contracts import Tool as Tool
     from wilk.contracts import ToolContext as ToolContext
     from wilk.contracts import VectorIndex as VectorIndex
+    from wilk.contracts import Writing as Writing
     from wilk.errors import BackendError as BackendError
     from wilk.errors import Busy as Busy
     from wilk.errors import Closed as Closed
@@ -79,6 +81,7 @@ if TYPE_CHECKING:
     from wilk.settings import Settings as Settings
     from wilk.store import Store as Store
     from wilk.store import open_store as open_store
+    from wilk.transfer.reading.sources import Source as Source
 
 __version__ = "0.1.0"
 
@@ -117,6 +120,7 @@ _HOMES = {
         "Nearest",
         "Opened",
         "Problem",
+        "Reading",
         "Registry",
         "RegistrySource",
         "SpaceRows",
@@ -125,6 +129,7 @@ _HOMES = {
         "Tool",
         "ToolContext",
         "VectorIndex",
+        "Writing",
     ),
     "wilk.errors": (
         "BackendError",
@@ -152,6 +157,7 @@ _HOMES = {
     "wilk.models.base": ("JsonField", "Model", "TimeField"),
     "wilk.settings": ("Settings",),
     "wilk.store": ("Store", "open_store"),
+    "wilk.transfer.reading.sources": ("Source",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

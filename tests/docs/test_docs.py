@@ -35,6 +35,8 @@ KINDS = {
     "register_embedders": "embedders",
     "register_tools": "tools",
     "register_registries": "registries",
+    "register_importers": "importers",
+    "register_exporters": "exporters",
 }
 _LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]+))?\)")
 _OF_THE_REPOSITORY = re.compile(r"`((?:\.ci|benchmarks|core|docs|examples|plugins|tests)/[\w./-]+)`")
