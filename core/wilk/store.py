@@ -27,6 +27,8 @@ from wilk.worker import Worker
 if TYPE_CHECKING:
     from wilk.buses import Joined
     from wilk.caches.cache import Cache
+    from wilk.care.backups.backups import Backups
+    from wilk.care.doctor.doctor import Doctor
     from wilk.definitions.watcher import Watcher
     from wilk.records.care import Health, Statistics
     from wilk.records.definitions import SyncReport
@@ -81,7 +83,16 @@ def open_store(
         raise SettingsError("open_store takes settings=, or url, home and readonly, not both")
     if host is None:
         host = Host(disabled=settings.disabled_plugins, prefer=settings.choose)
-    engine, opened = _opened(settings, host, clock or Clock())
+    return _open(settings, host, clock or Clock())
+
+
+def _open(settings: Settings, host: Host, clock: Clock, *, restoring: bool = False) -> Store:
+    """Open the store that settings describe; with ``restoring`` also one amid a restore, to do that again."""
+    if settings.home is not None and not restoring and (settings.home / "restoring.json").exists():
+        from wilk.care.backups.places import refuse
+
+        refuse(settings.home)
+    engine, opened = _opened(settings, host, clock)
     try:
         return Store(settings, host, engine, opened)
     except BaseException:
@@ -140,7 +151,7 @@ class Store(Nouns):
         self._embedding_worker = Worker(engine.release, engine.patience)  # a slow model holds up nothing else
         self._refreshing_worker = Worker(engine.release, engine.patience)  # nor do users' computations
         self._joined = self._events.joined = self._joined_to(opened)
-        runner.migrate(engine, opened, host.model_sets())
+        runner.migrate(engine, opened, host.model_sets(), backup=self._backed_up)
         self._followed = None if opened.follow is None else opened.follow(self)
         if quiet:
             return
@@ -189,6 +200,8 @@ class Store(Nouns):
             self.consolidation.start(settings.consolidation_interval)
         if retention:
             self._worker.repeat("retention", settings.retention_interval, self.retention.run)
+        if settings.backup_interval:
+            self.backups._begin(self._worker)
         if settings.embedder != "none":
             self._indexing.begin()
 
@@ -344,34 +357,73 @@ class Store(Nouns):
         return Imports(self)
 
     @cached_property
+    def doctor(self) -> Doctor:
+        """What finds and mends what is not as it should be."""
+        from wilk.care.doctor.doctor import Doctor
+
+        return Doctor(self)
+
+    @cached_property
     def exports(self) -> Exports:
         """Files that other programs, and people, read."""
         from wilk.transfer.exports import Exports
 
         return Exports(self)
 
+    @cached_property
+    def backups(self) -> Backups:
+        """Backups: made while others write, tried, put back."""
+        from wilk.care.backups.backups import Backups
+
+        return Backups(self)
+
+    def _backed_up(self, label: str) -> object:
+        """Back the database up before its schema changes; nothing where its engine has its own way."""
+        opened = self._backend
+        if opened.copy is None:
+            return None if opened.backup is None else opened.backup(label)
+        from wilk.care.backups.backups import before_migration
+
+        return before_migration(self, label)
+
     @contextmanager
     def _other(self, url: str, *, readonly: bool) -> Generator[tuple[End, End], None, None]:
         """This database and another one, which is open for the block; no plugin is told of it, and no work
         goes on behind it."""
-        from wilk.transfer.moves.ends import End
-
         if not isinstance(url, str):
             raise SettingsError(f"url {url!r}: a text such as sqlite:///path/to/file.db is wanted")
         if self._engine.in_transaction:
             raise Conflict("a move sees what is committed: end the transaction before it")
+        with self._beside(url, readonly=readonly) as other:
+            yield self._end(), other._end()
+
+    @contextmanager
+    def _beside(
+        self, url: str, *, readonly: bool = False, copy: bool = False
+    ) -> Generator[Store, None, None]:
+        """Another database as a store without a home folder, for a block. ``copy``: it is one of this one's,
+        so that nothing of it needs to be backed up."""
         settings = replace(self.settings, home=None, url=url, readonly=readonly, bus="none")
         engine, opened = _opened(settings, self.host, self._engine.clock)
+        if copy:
+            opened = replace(opened, copy=None, backup=None)
         try:
             if opened.shared and opened.folder is None:
                 raise Conflict(f"{url} is in memory, and would end with the move; name a database that stays")
-            with Store(settings, self.host, engine, opened, quiet=True):
-                yield (
-                    End(self._engine, self._backend, _without_password(self.settings.url)),
-                    End(engine, opened, _without_password(url)),
-                )
+            with Store(settings, self.host, engine, opened, quiet=True) as other:
+                yield other
         finally:
             engine.close()
+
+    def _end(self) -> End:
+        """This database as one end of a move."""
+        from wilk.transfer.moves.ends import End
+
+        return End(self._engine, self._backend, self._shown_url())
+
+    def _shown_url(self) -> str:
+        """The URL without a password."""
+        return _without_password(self.settings.url)
 
     def settle(self, timeout: float = 60.0) -> bool:
         """Wait for the work that goes on behind the verbs, such as compaction, at most ``timeout`` seconds.

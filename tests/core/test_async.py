@@ -678,7 +678,7 @@ class TestClosing:
 
 
 NOUNS = ("agents", "prompts", "personas", "presets", "definitions", "users", "groups", "sessions", "messages",
-         "branches", "imports", "exports",
+         "branches", "imports", "exports", "doctor", "backups",
          "tool_calls", "tools", "summaries", "memory", "pins", "blocks", "facts", "contexts", "archive", "retention",
          "registry", "index", "vectors", "documents", "raw_messages", "chunks", "memories", "reasoning", "state",
          "interactions", "patterns", "feedback", "preferences", "world_models", "consolidation")  # fmt: skip
@@ -690,7 +690,8 @@ WRITING = {"add", "append", "build", "clear", "compact", "correct", "create", "d
            "put_entity", "restore", "run", "show", "snapshot", "stop"}  # fmt: skip
 
 
-THEIR_OWN_WAY = {"imports": {"run"}, "exports": {"run"}, "tools": {"run"}, "registry": {"remove", "update"}, "index": {"update"}}
+THEIR_OWN_WAY = {"imports": {"run"}, "exports": {"run"}, "tools": {"run"}, "registry": {"remove", "update"}, "index": {"update"},
+                 "backups": {"create", "remove", "restore"}}
 """Verbs that write now and then and may take long: a tool holds up no lane while it works."""
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from wilk.aio.caches import AsyncCache
+from wilk.aio.care import AsyncBackups, AsyncDoctor
 from wilk.aio.connectome import (
     AsyncCacheEntries,
     AsyncChunks,
@@ -94,6 +95,8 @@ class AsyncStore:
         self.registry = AsyncRegistry(workers, lambda: store.registry)
         self.imports = AsyncImports(workers, lambda: store.imports)
         self.exports = AsyncExports(workers, lambda: store.exports)
+        self.backups = AsyncBackups(workers, lambda: store.backups)
+        self.doctor = AsyncDoctor(workers, lambda: store.doctor)
 
     @property
     def settings(self) -> Settings:

@@ -22,9 +22,10 @@ from wilk.models.statements import Statement
 from wilk.settings import check
 
 if TYPE_CHECKING:
+    from wilk.contracts.backends import Execute
     from peewee import Database
 
-    from wilk.contracts import Figures
+    from wilk.contracts import Erasing, Figures
     from wilk.settings import Settings
 
 MEMORY = ":memory:"
@@ -84,6 +85,7 @@ def open_sqlite(url: str, settings: Settings) -> Opened:
             opened,
             timeout=timeout,
             readonly=True,
+            copy=lambda target: _copy(lambda: _connect(address, timeout, pragmas), target),
             identity=lambda _: _identity(file),
             folder=file.with_name(file.name + ".files"),
             figures=_figures(file, True),
@@ -99,10 +101,12 @@ def open_sqlite(url: str, settings: Settings) -> Opened:
         timeout=timeout,
         readonly=False,
         migration_lock=lambda: _exclusive(lock, timeout),
-        backup=lambda label: _backup(file, label),
+        copy=lambda target: _copy(lambda: _connect(str(file), timeout, pragmas), target),
+        put_back=lambda copy: _put_back(copy, lambda: _connect(str(file), timeout, pragmas), timeout),
         identity=lambda _: _identity(file),
         folder=file.with_name(file.name + ".files"),
         figures=_figures(file, False),
+        erasing=lambda engine: _erasing(engine, file, timeout),
         translate=lambda error: _damaged(file, error),
     )
 
@@ -132,6 +136,12 @@ def _figures(file: Path | None, readonly: bool) -> Callable[[], Figures]:
     return make
 
 
+def _erasing(engine: Any, file: Path, timeout: float) -> Erasing:
+    from wilk.backends.sqlite_erasing import SqliteErasing  # rarely needed
+
+    return SqliteErasing(engine, file, timeout)
+
+
 def _identity(file: Path) -> str:
     """The file itself, whichever of its names was used, and as long as it is there.
 
@@ -157,9 +167,20 @@ def _opened(connect: Callable[[], sqlite3.Connection], *, shared: bool = False) 
         connect=connect,
         attach=lambda connection: _attached(connection, shared=shared),
         shared=shared,
+        unchecked=_unchecked,
         full_text=FTS5(),
         statements=_statements,
     )
+
+
+@contextmanager
+def _unchecked(execute: Execute) -> Iterator[None]:
+    """Let a connection write references that lead nowhere; SQLite changes that between transactions only."""
+    execute("PRAGMA foreign_keys = off", ())
+    try:
+        yield
+    finally:
+        execute("PRAGMA foreign_keys = on", ())
 
 
 def _connect(path: str, timeout: float, pragmas: list[str]) -> sqlite3.Connection:
@@ -275,22 +296,41 @@ def _exclusive(path: Path, timeout: float) -> Iterator[None]:
         connection.close()
 
 
-def _backup(file: Path, label: str) -> Path:
-    """Copy the database through SQLite's backup interface, check the copy, and return its path."""
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    target = private_folder(file.parent / "backups") / f"{file.stem}-{label}-{stamp}-{os.getpid()}.db"
+def _copy(connect: Callable[[], sqlite3.Connection], target: Path) -> None:
+    """Copy the database through SQLite's backup interface into a new file that needs no other beside it.
+
+    All pages in one step: with several, each write of another process would begin the copy anew.
+    """
     _private_file(target)
-    source, copy = sqlite3.connect(file), sqlite3.connect(target)
     try:
-        source.backup(copy)
-        verdict = copy.execute("PRAGMA integrity_check").fetchone()[0]
-    finally:
-        source.close()
-        copy.close()
-    if verdict != "ok":
-        target.unlink()
-        raise BackendError(f"the backup {target} is not sound ({verdict}); the schema was left as it is")
-    return target
+        with closing(connect()) as source, closing(sqlite3.connect(target, isolation_level=None)) as copy:
+            copy.execute("PRAGMA synchronous = off")  # whoever asks for a copy brings it to the disk
+            source.backup(copy)
+            copy.execute("PRAGMA journal_mode = delete")
+    except sqlite3.Error as error:
+        raise BackendError(f"the database cannot be copied to {target}: {error}") from error
+
+
+def _put_back(copy: Path, connect: Callable[[], sqlite3.Connection], timeout: float) -> None:
+    """Write all pages of a copy into the live file, as one transaction: until it commits, others see what
+    was there before, and a process that is killed leaves that as it was."""
+    until = time.monotonic() + timeout
+
+    def waiting(status: int, _remaining: int, _total: int) -> None:
+        if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) and time.monotonic() > until:
+            raise Busy(f"another process held the store for over {timeout:g} s; try again")
+
+    try:
+        with closing(connect()) as live, closing(sqlite3.connect(copy, isolation_level=None)) as source:
+            ((size,),) = live.execute("PRAGMA page_size")
+            if source.execute("PRAGMA page_size").fetchone() != (size,):  # a live WAL keeps to its own
+                source.execute("PRAGMA journal_mode = delete")
+                source.execute(f"PRAGMA page_size = {size}")
+                source.execute("VACUUM")
+            source.backup(live, progress=waiting)
+            live.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    except sqlite3.Error as error:
+        raise BackendError(f"the copy cannot be put back: {error}") from error
 
 
 class FTS5:

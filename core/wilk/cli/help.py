@@ -38,7 +38,18 @@ _GROUPS = {
     "Tools and packages": ("tools", "registry"),
     "Archive": ("archive", "retention"),
     "In and out": ("import", "export", "move"),
-    "The rest": ("health", "stats", "cache", "plugins", "plugin", "config", "completion", "help"),
+    "The rest": (
+        "backup",
+        "health",
+        "doctor",
+        "stats",
+        "cache",
+        "plugins",
+        "plugin",
+        "config",
+        "completion",
+        "help",
+    ),
 }
 
 

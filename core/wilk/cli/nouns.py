@@ -62,6 +62,8 @@ NOUNS = {
     "retention": Noun("retention", "how long and how much is kept"),
     "health": Noun("health", "whether the store is well"),
     "stats": Noun("stats", "how much there is, how large, and how fast it grows"),
+    "backup": Noun("backup", "copies of everything: made, tried, put back"),
+    "doctor": Noun("doctor", "what is not as it should be, and mending it"),
     "move": Noun("move", "copy every row into another database, and compare both"),
     "import": Noun("importing", "take over what other programs keep"),
     "export": Noun("exporting", "write conversations, or everything, as files that others read"),

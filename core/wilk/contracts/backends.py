@@ -79,6 +79,22 @@ class Followed(Protocol):
         """Leave what people may change as it is to stay while the store is closed; must not raise."""
 
 
+class Erasing(Protocol):
+    """Sees to it that rows which were deleted are in none of an engine's files any more."""
+
+    def folders(self) -> Collection[Path]:
+        """The files and folders in which the engine keeps rows, and copies of them; empty for a server."""
+
+    def forget(self, goes: Callable[[str, Mapping[str, Any]], bool], file: Path | None = None) -> int:
+        """Remove, from copies of rows that the engine keeps beside its tables, those that ``goes(table,
+        row)`` is true of; return how many. A row is told by its columns as far as the copy has them.
+        ``file``: from that one alone, which is such a copy and lies in a backup."""
+
+    def erase(self) -> Collection[str]:
+        """Write anew what may still hold deleted rows (free pages, logs, full text); outside of any
+        transaction. Returns sentences on what could not be done, or cannot be promised."""
+
+
 class Bus(Protocol):
     """Carries short messages between the stores that share a database or a server, on all machines.
 
@@ -114,9 +130,12 @@ class Opened:
     ``folder``: where files derived from the database may lie (caches, indexes) when there is no home
     folder; it need not be there yet. Without one they stay in memory.
     ``migration_lock``: a context manager that lets one process at a time migrate.
-    ``backup``: copies the database before its schema changes and returns what was written, or
-    None where the engine has its own way. ``snapshot``: the SQL that begins a transaction in which
-    all reads see one state.
+    ``copy``: copies all of the database, as of one moment and while others write, into a new SQLite file at
+    the path it is given. ``put_back``: makes the whole database what such a copy holds, in one transaction
+    that connections of other processes see; the copy may be changed by it. Where they are None, backups go
+    by rows. ``backup``: what a backend without ``copy``, or with more to keep, does before its schema
+    changes; it returns what was written, or None where the engine has its own way. ``snapshot``: the SQL
+    that begins a transaction in which all reads see one state.
     ``beside``: what Peewee's ``begin`` is given by a transaction that may run beside others of its kind,
     such as those that append to different sessions; without it every transaction runs alone.
     ``committing``: called with a way to execute SQL inside of the outermost transaction when it is about
@@ -137,6 +156,9 @@ class Opened:
     behind those there are; for engines that do not do so by themselves when rows come with numbers of their
     own. ``rows_per_insert``: how many rows one INSERT takes at best.
     ``figures``: makes what tells of the engine, for ``store.health()`` and ``store.statistics()``.
+    ``unchecked``: lets the connection at hand write rows for a block, outside of a transaction, whose references
+    lead nowhere, where the engine can do that: a repair that is undone puts them back.
+    ``erasing``: given the store's engine, makes what :class:`Erasing` is, for forgetting.
     """
 
     database: Database | None = None
@@ -150,6 +172,8 @@ class Opened:
     statements: Callable[[], Mapping[str, Statement]] | None = None
     migration_lock: Callable[[], AbstractContextManager[Any]] | None = None
     backup: Callable[[str], Path | None] | None = None
+    copy: Callable[[Path], None] | None = None
+    put_back: Callable[[Path], None] | None = None
     snapshot: str = "BEGIN"
     folder: Path | None = None
     pool: Pool | None = None
@@ -165,6 +189,8 @@ class Opened:
     renumber: Callable[[Execute, str, str], object] | None = None
     rows_per_insert: int = 100
     figures: Callable[[], Figures] | None = None
+    unchecked: Callable[[Execute], AbstractContextManager[Any]] | None = None
+    erasing: Callable[[Any], Erasing] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -128,3 +128,204 @@ class Statistics(NamedTuple):
     kinds: Sequence[KindStatistics]
     sessions: Sequence[SessionSize]
     folders: Sequence[FolderSize]
+
+
+class Finding(NamedTuple):
+    """Something that is not as it should be.
+
+    ``check`` found it; ``severity`` is ``error`` (something is lost, or will be) or ``warning``. ``what`` says in
+    a sentence what is wrong with how many (``count``); ``remedy`` what a repair would do, None where only a
+    person can; ``records`` are the first ones.
+    """
+
+    check: str
+    severity: str
+    count: int
+    what: str
+    remedy: str | None
+    records: Sequence[str] = ()
+
+
+class Diagnosis(NamedTuple):
+    """What the doctor found. ``checks`` are those that were made."""
+
+    examined_at: datetime
+    checks: Sequence[str]
+    findings: Sequence[Finding]
+
+    @property
+    def well(self) -> bool:
+        return not self.findings
+
+
+class Repaired(NamedTuple):
+    """What a repair did: ``batch`` undoes it (None: nothing was to be undone). ``mended`` are the findings that it
+    was about, ``changes`` the rows and files that it changed, ``left`` what only a person can mend."""
+
+    batch: str | None
+    mended: Sequence[Finding]
+    changes: int
+    left: Sequence[Finding]
+
+
+class RepairInfo(NamedTuple):
+    """One repair, as a list shows it."""
+
+    batch: str
+    repaired_at: datetime
+    checks: Sequence[str]
+    changes: int
+    undone_at: datetime | None
+
+
+class RecoveredTable(NamedTuple):
+    """What came over of one table of a damaged database.
+
+    ``rows`` came over; of these ``scavenged`` from pages that no tree reached any more, and ``changed`` without
+    some of their values. ``lost`` rows are known to be gone; ``exact`` tells whether no others can be, and
+    ``names`` are the keys of the first ones. ``aside`` rows were found and not taken, and ``made`` are
+    placeholders for lost rows that others refer to.
+    """
+
+    table: str
+    rows: int
+    scavenged: int
+    changed: int
+    lost: int
+    exact: bool
+    aside: int
+    made: int
+    names: Sequence[str] = ()
+
+
+class ShortSession(NamedTuple):
+    """A session that has fewer messages than it says that it had."""
+
+    id: str
+    name: str | None
+    said: int
+    found: int
+
+
+class Recovered(NamedTuple):
+    """What came of a damaged database.
+
+    ``healthy``: nothing was wrong with it, and ``target`` is a copy. ``notes`` tell what was found, a sentence
+    each. ``aside`` is the file that holds what was found and not taken, or was changed, one JSON object a
+    line; None when there was nothing. ``rebuilt``: tables that were made anew from others.
+    """
+
+    source: str
+    target: str
+    healthy: bool
+    tables: Sequence[RecoveredTable]
+    sessions: Sequence[ShortSession] = ()
+    notes: Sequence[str] = ()
+    rebuilt: Sequence[str] = ()
+    aside: str | None = None
+
+    @property
+    def rows(self) -> int:
+        """How many rows came over."""
+        return sum(one.rows for one in self.tables)
+
+    @property
+    def lost(self) -> int:
+        """How many rows are known to be gone."""
+        return sum(one.lost for one in self.tables)
+
+    @property
+    def exact(self) -> bool:
+        """Whether no other rows can be gone than those."""
+        return all(one.exact for one in self.tables)
+
+
+class Maintained(NamedTuple):
+    """What one step of maintenance came to.
+
+    ``result`` is ``ok``, ``found`` (something is wrong, or is to be done; ``said`` tells what), ``skipped``
+    (this engine has no such thing, or it was not asked for) or ``busy`` (others kept it from being done).
+    """
+
+    step: str
+    result: str
+    said: str
+    details: Sequence[str]
+    seconds: float
+
+
+class TableChange(NamedTuple):
+    """The bytes of a table with its indexes, before and after."""
+
+    table: str
+    before: int
+    after: int
+
+
+class Maintenance(NamedTuple):
+    """What maintenance came to, step by step, and the bytes of the database and of its tables before and
+    after it; None where the engine does not tell. ``tables`` are empty where they were not measured."""
+
+    backend: str
+    steps: Sequence[Maintained]
+    bytes_before: int | None
+    bytes_after: int | None
+    free_before: int | None
+    free_after: int | None
+    tables: Sequence[TableChange]
+
+    @property
+    def result(self) -> str:
+        """The worst of the steps: ``found``, ``busy`` or ``ok``."""
+        results = {one.result for one in self.steps}
+        return next((one for one in ("found", "busy") if one in results), "ok")
+
+
+class Backup(NamedTuple):
+    """A backup that lies in a folder.
+
+    ``why`` is manual, or why it was made by itself. ``good`` by what is seen at a glance; ``problems`` say
+    what is not. ``rows``, ``wilk``, ``schema`` (the newest migration of wilk and of each plugin) and
+    ``backend`` are None, or empty, where no manifest tells them. ``notes`` tell what is not in it.
+    """
+
+    id: str
+    name: str | None
+    why: str
+    created_at: datetime
+    good: bool
+    problems: Sequence[str]
+    rows: int | None
+    bytes: int
+    files: int
+    wilk: str | None
+    schema: Mapping[str, str]
+    backend: str | None
+    notes: Sequence[str]
+    folder: str
+
+
+class BackupCheck(NamedTuple):
+    """What came of trying a backup: ``problems`` say what is bad, file by file and table by table."""
+
+    id: str
+    good: bool
+    problems: Sequence[str]
+    rows: int | None
+
+
+class BackupRestored(NamedTuple):
+    """What a restore has done.
+
+    ``safety`` is the id of the backup of what was there before; None for a restore elsewhere. ``written``
+    and ``removed`` are files; ``migrated`` names migrations that brought the rows to this wilk's schema.
+    """
+
+    id: str
+    into: str
+    safety: str | None
+    rows: int
+    written: int
+    removed: int
+    migrated: Sequence[str]
+    notes: Sequence[str]

@@ -1,0 +1,1 @@
+"""What the doctor looks at, a module per check: each has a :class:`~wilk.care.doctor.patient.Check`."""
