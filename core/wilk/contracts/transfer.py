@@ -7,7 +7,7 @@ reads a store through its verbs and writes files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wilk.store import Store
+    from wilk.transfer.landing.report import Report
     from wilk.transfer.reading.sources import Source
 
 
@@ -48,6 +49,8 @@ class IncomingDefinition:
 
     ``definition`` is the content of its file. ``versions`` are earlier contents, the oldest first; each
     becomes a revision. ``id`` is the name of the file or folder; what may not stand there is replaced.
+    ``mark`` is the path of a field that tells versions apart: one whose mark a revision has is there already.
+    Without it, one is there when a revision is equal to it.
     """
 
     kind: str
@@ -55,6 +58,7 @@ class IncomingDefinition:
     id: str
     definition: Mapping[str, Any]
     versions: Sequence[Mapping[str, Any]] = ()
+    mark: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,8 @@ class IncomingSession:
 
     ``messages`` is gone through more than once: hand over a list, or an object whose ``__iter__`` begins
     anew. ``leaf`` is the key of the newest message of the visible branch; by default the last message.
-    Messages on no way from there to a root become branches. ``user`` and ``group`` are keys of the
+    Messages on no way from there to a root become branches; where none names a parent, each follows the one
+    before it. ``user`` and ``group`` are keys of the
     source, ``agents`` and ``persona`` those of definitions.
     """
 
@@ -129,7 +134,9 @@ class IncomingRecord:
 
     ``kind`` is one of those that the archive knows (memory, document, fact, pin, summary, interaction, …).
     ``refers`` names the columns that hold a key of the source, and the kind of what it is the key of:
-    ``{"session": "session", "user_id": "user"}``; they get the ids that these have here.
+    ``{"session": "session", "user_id": "user"}``; they get the ids that these have here. ``message`` and
+    ``sequence`` stand for a message of the record's session, by its key: its id, and its place. ``archived``
+    is the reason with which the source keeps the record in its archive; it lies in the archive here too.
     """
 
     kind: str
@@ -137,10 +144,29 @@ class IncomingRecord:
     values: Mapping[str, Any]
     refers: Mapping[str, str] = field(default_factory=dict)
     id: str | None = None
+    archived: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingVector:
+    """A vector of a collection: little-endian float32. ``id`` is its id there, ``model`` what made it."""
+
+    collection: str
+    key: str
+    id: str
+    data: bytes
+    model: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    part: int = 0
 
 
 Incoming = (
-    IncomingUser | IncomingGroup | IncomingDefinition | IncomingSession | IncomingRecord
+    IncomingUser
+    | IncomingGroup
+    | IncomingDefinition
+    | IncomingSession
+    | IncomingRecord
+    | IncomingVector
 )  # what an importer yields
 
 
@@ -174,6 +200,8 @@ class Importer:
     ``recognize(source)`` looks at a source, cheaply, and returns in a few words what it is
     ("mongoexport of messages"), or None when it is not this importer's. ``read(source, reading)`` yields
     records, such before others that refer to them, in constant memory. ``options`` are name → summary.
+    ``land(store, source, report, user)``, where it is set, takes the place of ``read``: for a form that
+    holds the rows of a store, which go into their tables as they are.
     """
 
     name: str
@@ -181,6 +209,40 @@ class Importer:
     recognize: Callable[[Source], str | None]
     summary: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
+    land: Callable[[Store, Source, Report, str | None], None] | None = None
+
+
+class Documents(Protocol):
+    """The collections of a document database, opened for reading only."""
+
+    def collections(self) -> Mapping[str, int | None]:
+        """The names of the collections, and about how many documents each holds, as far as known."""
+
+    def read(self, name: str) -> Iterator[dict[str, Any]]:
+        """Go through the documents of a collection, in constant memory, in the order of their ids.
+
+        Values are those of :func:`wilk.transfer.reading.bson.parse`.
+        """
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
+@dataclass(frozen=True, eq=False)
+class SourceKind:
+    """Databases that importers can read over the network, by the scheme of their address.
+
+    Offered by ``register_sources``. ``open(url)`` raises Invalid, without the password, when the address is
+    not a good one or nothing answers there.
+    """
+
+    scheme: str
+    open: Callable[[str], Documents]
+    summary: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.scheme
 
 
 @dataclass(frozen=True)

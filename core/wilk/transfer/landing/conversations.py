@@ -70,7 +70,8 @@ class Conversations:
             parents[message.key] = message.parent
             last = message.key
         leaf = item.leaf if item.leaf in parents else last
-        visible = set(path(parents, leaf))
+        linear = not any(parents.values())  # then they follow one another
+        visible = set(parents) if linear else set(path(parents, leaf))
         if target is not None and self._sessions.find(target) is None:
             raise Conflict("it was removed here since it was taken over; restore it from the archive first")
         id = target or self._create(item)
@@ -156,7 +157,8 @@ class Conversations:
         named: dict[str, str],
     ) -> None:
         """Write those of some messages that are new, and change those that have changed."""
-        owners = self._rows.owners([message.id or message.key for message in chunk])
+        wanted = [message.id or message.key for message in chunk]
+        owners = self._rows.owners([id for id in wanted if usable(id)])
         ids: dict[str, str] = {}
         for message in chunk:
             id = message.id or message.key

@@ -9,6 +9,7 @@ from cachetools import LRUCache
 from wilk import models
 from wilk.engine import Engine
 from wilk.models.statements import param
+from wilk.transfer.landing.ids import derived, usable
 
 
 class Entry(NamedTuple):
@@ -28,6 +29,7 @@ class Ledger:
 
     def find(self, kind: str, key: str) -> Entry | None:
         """What became of a record, or None."""
+        key = _kept(key)
         found = self._known.get((kind, key))
         if found is None:
             rows = self._engine.fetch("imported.find", _find, (self._importer, kind, key))
@@ -42,6 +44,7 @@ class Ledger:
 
     def put(self, kind: str, key: str, target: str, hash: str, run: str) -> None:
         """Note what became of a record; in the transaction that writes it."""
+        key = _kept(key)
         now = self._engine.clock.now()
         statement = self._engine.statement("imported.put", _put)
         values = {
@@ -59,6 +62,11 @@ class Ledger:
         return (
             None if not rows else rows[0][1] if rows[0][0] == self._importer else f"{rows[0][0]}:{rows[0][1]}"
         )
+
+
+def _kept(key: str) -> str:
+    """A key as every engine keeps it: one that is too long, or of odd characters, by what derives from it."""
+    return key if usable(key) else f"sha256:{derived(key)}"
 
 
 def _find() -> Any:
