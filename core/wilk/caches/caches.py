@@ -78,13 +78,13 @@ class Caches:
             if self._closed:
                 raise Closed("the store has been closed; open it again with wilk.open_store")
             if namespace not in self._open:
-                storage = self._storage(namespace, chosen)
                 tell = None
                 if self._bus is not None:
                     self._bus.join()  # before anything is read that others may change
                     from wilk.caches.hearing import telling
 
                     tell = telling(self._bus.tell)
+                storage = self._storage(namespace, chosen)
                 self._open[namespace] = Cache(
                     namespace, chosen, storage, self._clock, self._refresher.submit, tell
                 )
