@@ -18,6 +18,7 @@ from typing import Any
 
 import wilk
 from wilk import models
+from wilk.care.tombstones import Tombstones
 from wilk.migrations import runner
 from wilk.services.vectors import spaces
 
@@ -80,6 +81,7 @@ def fill(store: wilk.Store) -> None:
     fill_memory(store)
     fill_learning(store)
     fill_search(store)
+    fill_care(store)
 
 
 def fill_memory(store: wilk.Store) -> None:
@@ -146,6 +148,32 @@ def fill_learning(store: wilk.Store) -> None:
     store.world_models.snapshot(world.id, trigger_event="found")
 
 
+def fill_care(store: wilk.Store) -> None:
+    """Rows of the families of transfer and care."""
+    store.branches.add(
+        "talk", "assistant", "a\0b \ud800", parent="m1", id="b1", parts=[{"$wilk": 1}], metadata={"n": 1}
+    )
+    store.memories.add("wol\0f", user="ada")
+    store.interactions.add("How far\0?", id="i2")
+    engine = store._engine
+    run = models.ImportRun.insert(
+        id="run", importer="notes", source="notes.txt", status="interrupted", started_at=1
+    )
+    record = models.ImportedRecord.insert(
+        importer="notes", kind="sessions", key="talk", target_id="talk", content_hash="0" * 64, run_id="run",
+        created_at=1, updated_at=2,
+    )  # fmt: skip
+    forgotten = models.Forgotten.insert(kind="user", hash="1" * 64, certificate_id="c", forgotten_at=3)
+    certificate = models.Certificate.insert(id="c", report={"rows": 2}, created_at=3)
+    repair = models.Repair.insert(
+        id="r", batch="rs", finding="counts", kind="sessions", record_id="talk", before={"message_count": 7},
+        after={"message_count": 2}, summary="it did not count right", created_at=4,
+    )  # fmt: skip
+    with store.transaction():
+        for insert in (run, record, forgotten, certificate, repair):
+            engine.run(insert)
+
+
 def everything(store: wilk.Store) -> Any:
     """Read all rows back through the verbs, as JSON has them."""
     sessions = sorted(store.sessions.list(limit=1000), key=lambda session: session.created_at)
@@ -168,6 +196,7 @@ def everything(store: wilk.Store) -> Any:
         }
         | _later_families(store)
         | _search_families(store)
+        | _care_families(store)
     )
 
 
@@ -199,6 +228,16 @@ def _search_families(store: wilk.Store) -> dict[str, Any]:
         "tools": [calls, len(store.tool_calls.result(calls[0].id)["text"])],
         "registry": store.registry.installed(),
     }  # fmt: skip
+
+
+def _care_families(store: wilk.Store) -> dict[str, Any]:
+    if store.branches.find("b1") is None:
+        return {}  # a database of an earlier schema
+    return {
+        "branches": [store.branches.list("talk"), store.branches.messages("talk", "b1")],
+        "transfer": store.imports.list(),
+        "care": [store.doctor.repairs(), Tombstones(store._engine).any()],
+    }
 
 
 def _plain(value: Any) -> Any:
