@@ -28,7 +28,7 @@ def damage(home: Path) -> None:
 
 
 def test_a_store_that_is_well(talk: None, good: Run) -> None:
-    assert good("doctor").out == "14 checks, and nothing to find fault with\n"
+    assert good("doctor").out == "15 checks, and nothing to find fault with\n"
     assert good("doctor", "--json").json["well"] is True
 
 
@@ -46,7 +46,7 @@ def test_a_repair_and_its_way_back(talk: None, good: Run, wilk: Run, home: Path)
     assert wilk("doctor", "--repair").code == 2  # nobody can be asked
     shown = good("doctor", "--repair", "--yes").out
     assert "1 findings mended, 1 changes" in shown
-    assert good("doctor").out == "14 checks, and nothing to find fault with\n"
+    assert good("doctor").out == "15 checks, and nothing to find fault with\n"
     batch = good("doctor", "--repairs", "--json").json[0]["batch"]
     assert f"`wilk doctor --undo {batch}`" in shown
     assert good("doctor", "--undo", batch).out == "1 changes put back as they were\n"
@@ -55,7 +55,7 @@ def test_a_repair_and_its_way_back(talk: None, good: Run, wilk: Run, home: Path)
 
 
 def test_nothing_to_repair(talk: None, good: Run) -> None:
-    assert good("doctor", "--repair").out == "14 checks, and nothing to find fault with\n"
+    assert good("doctor", "--repair").out == "15 checks, and nothing to find fault with\n"
     assert good("doctor", "--repairs").out == "nothing was repaired so far\n"
 
 

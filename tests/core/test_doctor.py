@@ -110,7 +110,7 @@ DAMAGES: dict[str, tuple[str, list[str | tuple[str, Any]]]] = {
 
 def test_a_store_that_is_well_has_nothing_to_find(store: wilk.Store) -> None:
     found = store.doctor.examine()
-    assert (found.findings, found.well, len(found.checks)) == ([], True, 14)
+    assert (found.findings, found.well, len(found.checks)) == ([], True, 15)
 
 
 @pytest.mark.parametrize("case", DAMAGES)
@@ -232,3 +232,46 @@ def test_a_repair_is_no_part_of_a_transaction(store: wilk.Store) -> None:
 def test_an_unknown_repair_is_told(store: wilk.Store) -> None:
     with pytest.raises(wilk.NotFound, match="no repair 'x'"):
         store.doctor.undo("x")
+
+
+def test_an_index_of_words_that_knows_less_is_made_anew(store: wilk.Store, home: Path) -> None:
+    damage(home, "INSERT INTO messages_fts(messages_fts) VALUES ('delete-all')")
+    assert store.messages.search("wolf") == []
+    done = store.doctor.repair()
+    assert [one.check for one in done.mended] == ["full_text"]
+    assert len(store.messages.search("wolf")) == 5
+    assert store.doctor.examine().well
+
+
+def test_a_damaged_file_is_told(store: wilk.Store, home: Path) -> None:
+    for n in range(200):
+        store.messages.append("talk", "user", f"wolf {n} " * 50)
+    store.close()
+    data = bytearray((home / "wilk.db").read_bytes())
+    data[60 * 4096 : 64 * 4096] = b"\xa5" * (4 * 4096)
+    (home / "wilk.db").write_bytes(data)
+    with wilk.open_store(home=home) as damaged:
+        (finding, *_) = damaged.doctor.examine(["integrity"]).findings
+    assert (finding.check, finding.severity, finding.remedy) == ("integrity", "error", None)
+    assert "wilk recover" in finding.what
+
+
+def test_a_bad_backup_is_told(store: wilk.Store) -> None:
+    made = store.backups.create(name="b")
+    Path(made.folder, "wilk.db").write_bytes(b"no database")
+    (finding,) = store.doctor.examine().findings
+    assert (finding.check, finding.records) == ("backups", [made.id])
+
+
+@pytest.mark.slow
+def test_a_long_log_is_emptied(store: wilk.Store, home: Path) -> None:
+    with closing(sqlite3.connect(home / "wilk.db")) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT COUNT(*) FROM sessions").fetchall()
+        for n in range(75):
+            store.state.set("large", f"{n}" + "x" * 2**20)
+        reader.rollback()
+    assert [one.check for one in store.doctor.examine().findings] == ["log"]
+    store.doctor.repair()
+    assert (home / "wilk.db-wal").stat().st_size == 0
+    assert store.doctor.examine().well

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _CHECKS = (
     "integrity", "schema", "poisoned", "references", "counts", "tools", "contents", "embeddings", "search",
-    "definitions", "backups", "log", "permissions", "unfinished",
+    "full_text", "definitions", "backups", "log", "permissions", "unfinished",
 )  # fmt: skip
 """The checks, in their order: a module of ``checks`` each. What others rest upon comes first."""
 

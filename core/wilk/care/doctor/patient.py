@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wilk.care.doctor.mending import Mending
+    from wilk.contracts.maintenance import Outcome
     from wilk.store import Store
 
 _PAGE = 500
@@ -53,10 +54,17 @@ class Patient:
     def home(self) -> Path | None:
         return self.store._folder
 
-    @property
-    def maintenance(self) -> Any:
-        """The engine's own care of itself, where it has one."""
-        return None
+    def maintained(self, step: str, *, quick: bool) -> Outcome | None:
+        """What the engine's own maintenance says of a step; None where it has none such.
+
+        Outside of transactions only.
+        """
+        make = self.store._backend.maintenance
+        maintaining = None if make is None else make()
+        if maintaining is None or all(one.name != step for one in maintaining.steps):
+            return None
+        with self.engine.pinned():
+            return maintaining.run(step, self.engine.execute, quick=quick)
 
     @cached_property
     def tables(self) -> Sequence[Table]:

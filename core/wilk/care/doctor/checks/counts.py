@@ -56,7 +56,8 @@ def _sessions(patient: Patient) -> Iterator[Found]:
             work.change(table, row, wanted, "it did not count its messages right")
 
     finding = Finding(
-        "counts", "warning", len(wrong), f"{len(wrong):,} sessions do not count their messages or tokens right",
+        "counts"
+        "", "warning", len(wrong), f"{len(wrong):,} sessions do not count their messages or tokens right",
         "count them anew", [row["id"] for row, _ in wrong[:SHOWN]],
     )  # fmt: skip
     yield Found(finding, mend)

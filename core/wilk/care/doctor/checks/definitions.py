@@ -28,7 +28,8 @@ def _look(patient: Patient) -> Iterator[Found]:
     behind = [one.path for one in store.definitions.files() if one.state == "missing"]
     if behind:
         finding = Finding(
-            "definitions", "warning", len(behind), f"{len(behind):,} definition files are gone since the last sync",
+            "definitions"
+            "", "warning", len(behind), f"{len(behind):,} definition files are gone since the last sync",
             "sync, which archives their rows", behind[:SHOWN],
         )  # fmt: skip
         yield Found(finding, lambda work: work.derive(store.sync))

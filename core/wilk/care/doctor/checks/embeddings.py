@@ -25,7 +25,8 @@ def _sizes(patient: Patient) -> Iterator[Found]:
     table = next(one for one in patient.tables if one.name == "vectors")
     bad = [
         row for row in patient.rows(table)
-        if not isinstance(row["data"], (bytes, memoryview)) or len(row["data"]) != 4 * wanted.get(row["space_id"], -1)
+        if not isinstance(row["data"
+        ""], (bytes, memoryview)) or len(row["data"]) != 4 * wanted.get(row["space_id"], -1)
     ]  # fmt: skip
     if not bad:
         return
@@ -86,7 +87,8 @@ def _models(patient: Patient) -> Iterator[Found]:
         "embed what is of another model than the embedder in use again", (),
     ) if patient.settings.embedder != "none" else Finding(
         "embeddings", "warning", len(by_model),
-        f"kinds of records have vectors of different models: {told}; name an embedder, and `wilk index update`",
+        f"kinds of records have vectors of different models: "
+        f"{told}; name an embedder, and `wilk index update`",
         None, (),
     )  # fmt: skip
 

@@ -20,10 +20,13 @@ def _look(patient: Patient) -> Iterator[Found]:
     if (state.wal_bytes or 0) > _LONG:
         told = f"the write-ahead log has {state.wal_bytes:,} bytes"
         finding = Finding("log", "warning", 1, told, "take it over into the database, and empty it", ())
-        yield Found(finding, lambda work: work.derive(patient.checkpoint))
+        yield Found(finding, lambda work: work.derive(lambda: patient.maintained("checkpoint", quick=True)))
     for lock in state.locks:
         if lock.seconds is not None and lock.seconds > patient.engine.timeout:
-            told = f"{lock.who} {'waits' if lock.waits else 'has held the store'} for {lock.seconds:.0f} s: {lock.what}"
+            told = (
+                f"{lock.who} {'waits' if lock.waits else 'has held the store'} "
+                f"for {lock.seconds:.0f} s: {lock.what}"
+            )
             yield Found(Finding("log", "warning", 1, f"{told}; end it if it hangs", None, ()), None)
 
 

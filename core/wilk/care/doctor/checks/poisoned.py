@@ -36,7 +36,8 @@ def _found(table: Table, bad: list[tuple[dict[str, Any], dict[str, Any]]], colum
     finding = Finding(
         "poisoned", "error", len(bad),
         f"{len(bad):,} of {table.name} hold what cannot be read, in {', '.join(columns)}",
-        None if in_key else "put what can be read of it in its place; the value as it is stays with the repair",
+        None if in_key else "put what can be read of it in its place; "
+        "the value as it is stays with the repair",
         [shown_key(table, row) for row, _ in bad[:SHOWN]],
     )  # fmt: skip
     return Found(finding, None if in_key else mend)

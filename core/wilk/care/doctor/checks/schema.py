@@ -28,7 +28,10 @@ def _look(patient: Patient) -> Iterator[Found]:
     missing = [(field.model._meta.table_name, field.column_name) for field in drift.add_columns]
     if missing:
         names = [f"{table}.{column}" for table, column in missing]
-        told = f"columns are missing: {', '.join(names[:SHOWN])}; restore a backup, or `wilk recover` into a new file"
+        told = (
+            f"columns are missing: {', '.join(names[:SHOWN])}; restore "
+            "a backup, or `wilk recover` into a new file"
+        )
         yield Found(Finding("schema", "error", len(names), told, None, names[:SHOWN]), None)
     more = [f"{table}.{column}" for table, column in drift.drop_columns if not _OTHERS.search(table)]
     if more:
@@ -73,7 +76,8 @@ def _indexes(patient: Patient, models: list[Any], lost: Any) -> Found:
 
     finding = Finding(
         "schema", "warning", len(names),
-        f"indexes are missing, so that verbs are slow, or take what they would refuse: {', '.join(names[:SHOWN])}",
+        f"indexes are missing, so that verbs are slow, or take "
+        f"what they would refuse: {', '.join(names[:SHOWN])}",
         "make them", names[:SHOWN],
     )  # fmt: skip
     return Found(finding, mend)

@@ -1,4 +1,4 @@
-"""The search index: passages that say what their records say, and full text that knows all of it."""
+"""The search index: passages that say what their records say."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ def _look(patient: Patient) -> Iterator[Found]:
     for kind in SOURCES:
         if kind not in unmade:  # those are made when the store is next searched
             yield from _passages(patient, kind)
-    yield from _full_text(patient)
 
 
 def _passages(patient: Patient, kind: str) -> Iterator[Found]:
@@ -75,16 +74,4 @@ def _pages(patient: Patient, model: Any) -> Iterator[list[str]]:
         after = page[-1]
 
 
-def _full_text(patient: Patient) -> Iterator[Found]:
-    """What the engine's own full text says of itself."""
-    maintenance = patient.maintenance
-    if maintenance is None:
-        return
-    outcome = maintenance.full_text(patient.engine.execute)
-    if outcome is None:
-        return
-    finding = Finding("search", "warning", 1, f"full text is not in step: {outcome}", "make it anew", ())
-    yield Found(finding, lambda work: work.derive(patient.rebuild_full_text))
-
-
-CHECK = Check("search", "passages and full text, against the records", _look)
+CHECK = Check("search", "passages, against the records", _look)

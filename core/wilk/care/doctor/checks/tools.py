@@ -64,7 +64,8 @@ def _pairs(patient: Patient) -> Iterator[Found]:
         finding = Finding(
             "tools", "warning", len(broken),
             f"{len(broken):,} sessions have broken pairs: {calls_left:,} tool calls without a result, "
-            f"{results_left:,} results without a call; contexts leave these out, and messages stay as they were",
+            f"{results_left:,} results without a call; contexts "
+            "leave these out, and messages stay as they were",
             None, list(broken)[:SHOWN],
         )  # fmt: skip
         yield Found(finding, None)

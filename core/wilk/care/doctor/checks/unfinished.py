@@ -46,7 +46,10 @@ def _moves(patient: Patient) -> Iterator[Found]:
     move = models.Move
     left = patient.values(move.select(move.address).where(move.finished_at.is_null()).distinct())
     if left:
-        told = f"a move from {', '.join(map(str, left[:3]))} into this database never ended; `wilk move` goes on with it"
+        told = (
+            f"a move from {', '.join(map(str, left[:3]))} into this "
+            "database never ended; `wilk move` goes on with it"
+        )
         yield Found(Finding("unfinished", "error", len(left), told, None, ()), None)
 
 
