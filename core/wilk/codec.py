@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any
 from uuid import UUID
@@ -22,21 +23,32 @@ import orjson
 from wilk.errors import Invalid, NotStorable
 
 MAX_DEPTH = 200
+FOREIGN_DEPTH = 180
+"""How deep foreign JSON may be nested: what it becomes a part of adds some levels."""
+REPEATED = "$repeated"
+UNREADABLE = "$unreadable"
+"""The key under which the text of a damaged column stands where its value would."""
 _TAG = "$wilk"
+_STEPS, _SHOWN = 10, 80  # of a path in an error, from either end, and of a key in it
+_DIGITS = 4000  # Python turns text of more than 4,300 digits into no integer, and back
+_BRACKETS = rb'(?s)"(?:[^"\\]++|\\.)*+"?|(?P<opens>[\[{])|(?P<closes>[\]}])'
 _STRICT = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 _CANONICAL = _STRICT | orjson.OPT_SORT_KEYS
 
 
-def dumps(value: Any) -> str:
-    """Encode a JSON value to text that every engine can keep and :func:`loads` reverses."""
+def dumps(value: Any, name: str = "") -> str:
+    """Encode a JSON value to text that every engine can keep and :func:`loads` reverses.
+
+    ``name`` is the field that it is for, with which paths in errors begin.
+    """
     try:
         raw = orjson.dumps(value, option=_STRICT)
     except (TypeError, RecursionError):
-        return orjson.dumps(_tag(value, (), 0), option=_STRICT).decode()
+        return orjson.dumps(_tag(value, (name,) if name else (), 0), option=_STRICT).decode()
     # orjson writes NaN as null and NUL as an escape without a word; both are rare, both cheap
     # to look for in the bytes.
     if b"null" in raw or b"\\u0000" in raw or b'"$wilk"' in raw:
-        return orjson.dumps(_tag(value, (), 0), option=_STRICT).decode()
+        return orjson.dumps(_tag(value, (name,) if name else (), 0), option=_STRICT).decode()
     return raw.decode()
 
 
@@ -48,6 +60,26 @@ def loads(text: str | bytes) -> Any:
     return value
 
 
+def kept(value: Any, shape: type | None = None) -> Any:
+    """Decode what a column of JSON holds, whatever that is.
+
+    What is none, or not of the ``shape`` (``dict`` or ``list``) that the column has, was written past wilk
+    or is damaged. It comes back marked, as ``{"$unreadable": TEXT}`` (in a list where that is the shape), so
+    that it hides no other row and can be put right.
+    """
+    try:
+        found = loads(value)
+    except (ValueError, TypeError, LookupError, RecursionError):
+        pass
+    else:
+        if shape is None or isinstance(found, shape):
+            return found
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "backslashreplace")
+    marked = {UNREADABLE: value}
+    return [marked] if shape is list else marked
+
+
 def canonical(value: Any) -> bytes:
     """Encode with sorted keys: equal values give equal bytes, for hashes."""
     try:
@@ -57,6 +89,17 @@ def canonical(value: Any) -> bytes:
     if b"null" in raw or b"\\u0000" in raw or b'"$wilk"' in raw:
         return orjson.dumps(_tag(value, (), 0), option=_CANONICAL)
     return raw
+
+
+def fingerprint(value: Any) -> bytes | None:
+    """Encode plain data, dates and dataclasses among it, only to tell whether something has changed.
+
+    NaN counts as null here. None for what JSON cannot hold: big integers, halves of characters.
+    """
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        return None
 
 
 def content_hash(value: Any) -> str:
@@ -113,6 +156,106 @@ def parse(text: str | bytes) -> Any:
         raise Invalid(f"a number is too long to be read: {error}") from error
 
 
+def foreign(
+    data: bytes,
+    *,
+    unwrap: Callable[[dict[str, Any]], Any] | None = None,
+    notice: Callable[[str], object] | None = None,
+) -> Any:
+    """Read JSON that another program wrote, and lose nothing of it.
+
+    NaN, the infinities, raw control characters and lone surrogates are taken as they are. Bytes that are no
+    UTF-8 become lone surrogates (``surrogateescape``). Integers keep every digit. A number past the range of
+    floats becomes the integer that it is (``1e400``), or its text where that is too long or too small to be
+    one. Of keys that stand twice the last counts, and the earlier values are kept beside it under
+    :data:`REPEATED`. ``notice`` is told, in sentences without content, what was odd; ``unwrap`` is given
+    each object, the inner ones first, and returns what stands for it. Raises Invalid, with a place but
+    without content, for what is no JSON, or nested deeper than :data:`FOREIGN_DEPTH`.
+    """
+    tell = notice or (lambda _text: None)
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        text = data.decode("utf-8", "surrogateescape")
+        tell("a text is not UTF-8; its bytes are kept as they are")
+
+    def pairs(items: list[tuple[str, Any]]) -> Any:
+        found = dict(items)
+        if len(found) != len(items):
+            found = beside(items)
+            tell("a key stands twice in one object; the last value counts, the others are kept beside it")
+        return found if unwrap is None else unwrap(found)
+
+    def whole(digits: str) -> int | str:
+        if len(digits) <= _DIGITS:
+            return int(digits)
+        tell("a number has too many digits to be one; it is kept as text")
+        return digits
+
+    def fraction(digits: str) -> float | int | str:
+        value = float(digits)
+        # Neither infinite nor too small to be told from zero: what a float can hold.
+        if value and value - value == 0:
+            return value
+        if value == 0 and not re.match(r"-?[0.]*[1-9]", digits):
+            return value
+        return _unfloatable(digits, tell)
+
+    try:
+        if data.count(b"[") + data.count(b"{") > FOREIGN_DEPTH and depth(data) > FOREIGN_DEPTH:
+            raise Invalid(f"nested deeper than {FOREIGN_DEPTH} levels")
+        decoder = json.JSONDecoder(
+            object_pairs_hook=pairs, parse_int=whole, parse_float=fraction, strict=False
+        )
+        return decoder.decode(text)
+    except json.JSONDecodeError as error:
+        raise Invalid(f"is no JSON at its character {error.pos + 1:,}: {error.msg}") from None
+    except RecursionError:
+        raise Invalid("nested too deeply to be read") from None
+
+
+def beside(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of pairs in which keys repeat: the last value of each, the earlier ones at ``$repeated``."""
+    found: dict[str, Any] = {}
+    earlier: dict[str, list[Any]] = {}
+    for key, value in items:
+        if key in found:
+            earlier.setdefault(key, []).append(found[key])
+        found[key] = value
+    name = REPEATED
+    while name in found:
+        name = f"${name}"
+    return {**found, name: earlier}
+
+
+def depth(data: bytes) -> int:
+    """How deep arrays and objects are nested in JSON, without reading it."""
+    deepest = level = 0
+    for found in re.finditer(_BRACKETS, data):
+        if (mark := found.lastgroup) == "opens":
+            level += 1
+            deepest = max(deepest, level)
+        elif mark == "closes":
+            level -= 1
+    return deepest
+
+
+def _unfloatable(digits: str, tell: Callable[[str], object]) -> int | str:
+    """A number that no float holds, as the integer that it is, or as its text."""
+    from decimal import Decimal, InvalidOperation
+
+    try:
+        number = Decimal(digits)
+        short = number.is_finite() and 0 <= number.adjusted() < _DIGITS and len(digits) < _DIGITS
+        if short and number == number.to_integral_value():
+            tell("a number is past the range of floats; it is kept as the integer that it is")
+            return int(number)
+    except InvalidOperation:
+        pass
+    tell("a number is past the range of floats; it is kept as text")
+    return digits
+
+
 def embedded(text: str) -> Any:
     """The JSON value that a kept text is, tags and all, to be part of a file; :func:`lifted` gives the
     text back.
@@ -122,7 +265,7 @@ def embedded(text: str) -> Any:
     try:
         value = orjson.loads(text)
         same = lifted(value) if _TAG in text or "\\u0000" in text else orjson.dumps(value).decode()
-    except (ValueError, TypeError, LookupError, Invalid):
+    except (ValueError, TypeError, LookupError, RecursionError, Invalid):
         same = None
     return value if same == text else {_TAG: ["json", text]}
 
@@ -138,13 +281,31 @@ def lifted(value: Any) -> str:
             return tag[1]
     try:
         return dumps(_untag(value))
+    except RecursionError as error:
+        raise Invalid("nested too deeply to be kept") from error
     except (ValueError, TypeError, LookupError) as error:
         raise Invalid(f"an object with the key {_TAG!r} is not one that wilk wrote: {error}") from error
+
+
+def file_value(text: bytes) -> Any:
+    """Decode what :func:`file_text` wrote as it stands, tags and all; raises Invalid."""
+    try:
+        return orjson.loads(text)
+    except ValueError as error:
+        raise Invalid(f"no JSON: {error}") from error
 
 
 def file_text(value: Any, *, indent: bool) -> bytes:
     """Encode plain JSON, tags and all, as part of a file."""
     return orjson.dumps(value, option=orjson.OPT_INDENT_2 if indent else 0)
+
+
+def foreign_text(value: Any) -> bytes:
+    """Encode plain JSON on one line for other programs: every digit, and halves of characters as escapes."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return json.dumps(value, separators=(",", ":")).encode()
 
 
 def storable_text(text: str) -> tuple[str, str | None]:
@@ -228,4 +389,7 @@ def _untag(value: Any) -> Any:
 
 
 def _dotted(path: tuple[str | int, ...]) -> str:
-    return ".".join(map(str, path)) or "the value"
+    shown = [str(part)[:_SHOWN] for part in path]
+    if len(shown) > 2 * _STEPS:
+        shown = [*shown[:_STEPS], "…", *shown[-_STEPS:]]
+    return ".".join(shown) or "the value"

@@ -210,3 +210,42 @@ class TestParse:
 @given(value=values)
 def test_pretty_writes_any_json_value_as_utf_8(value: Any) -> None:
     json.loads(codec.pretty(value).encode())
+
+
+def test_foreign_json_is_refused_with_a_place_and_without_its_content() -> None:
+    with pytest.raises(Invalid, match=r"is no JSON at its character 14: ") as raised:
+        codec.foreign(b'{"canary": 1 canary}')
+    assert "canary" not in str(raised.value)
+    assert raised.value.__suppress_context__
+
+
+def test_foreign_json_is_read_as_deep_as_a_store_keeps_it_and_no_deeper() -> None:
+    deepest = codec.foreign(b"[" * codec.FOREIGN_DEPTH + b"]" * codec.FOREIGN_DEPTH)
+    assert codec.loads(codec.dumps({"one": {"more": deepest}})) == {"one": {"more": deepest}}
+    for deep in (b"[" * 181 + b"]" * 181, b'{"a":' * 100_000, b"[" * 1_000_000):
+        with pytest.raises(Invalid, match="nested deeper than 180 levels"):
+            codec.foreign(deep)
+    assert codec.foreign(b'["' + b"[{" * 5000 + b'"]') == ["[{" * 5000]
+
+
+def test_keys_that_repeat_in_foreign_json_are_all_kept() -> None:
+    told: list[str] = []
+    found = codec.foreign(b'{"$repeated": 1, "a": 1, "a": [2], "a": 3, "b": {}}', notice=told.append)
+    assert found == {"$repeated": 1, "a": 3, "b": {}, "$$repeated": {"a": [1, [2]]}}
+    assert len(told) == 1
+
+
+def test_objects_of_foreign_json_are_unwrapped_from_the_inside() -> None:
+    seen: list[object] = []
+
+    def unwrap(value: dict[str, object]) -> object:
+        seen.append(value)
+        return len(seen)
+
+    assert codec.foreign(b'{"a": {"b": {}}, "c": [{}]}', unwrap=unwrap) == 4
+    assert seen == [{}, {"b": 1}, {}, {"a": 2, "c": [3]}]
+
+
+@given(values)
+def test_foreign_json_keeps_every_value_of_the_standard_library(value: Any) -> None:
+    assert same(codec.foreign(json.dumps(value).encode()), value)
