@@ -1,0 +1,1 @@
+"""Backups: made while others write, tried before they are called good, put back whole."""
