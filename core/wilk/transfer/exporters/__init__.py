@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from wilk.contracts import Choice, Writing
     from wilk.store import Store
 
-_SHIPPED: dict[str, tuple[str, str]] = {}
+_SHIPPED: dict[str, tuple[str, str]] = {
+    "json": (".jsonl", "all of the store as JSON Lines, from which `wilk import json` makes the same store"),
+    "chatgpt": (".json", "conversations.json, as ChatGPT's data export has it"),
+    "librechat": (
+        "",
+        "LibreChat's collections as a folder for mongoimport, or one conversation as its own file",
+    ),
+    "markdown": ("", "a folder with a file per conversation, for people to read"),
+}
 """By name: the suffix of the file (empty: a folder), and what is written."""
 
 

@@ -1,0 +1,1 @@
+"""wilk's own form of a store: JSON Lines that hold all of it, and the way back."""
