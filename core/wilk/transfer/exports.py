@@ -54,7 +54,7 @@ class Exports:
         if not path.parent.is_dir():
             raise Invalid(f"{path.parent} is no folder; make it first")
         writing = _Writing()
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        partial = path.with_name(f".{os.getpid()}.partial.{path.name}")  # its suffix says how to pack it
         try:
             chosen.write(self._store, partial, Choice(sessions, user), writing)
             if path.is_dir() and not path.is_symlink():

@@ -12,11 +12,13 @@ from wilk.records.transfer import ImportInfo, MigrationResult, Progress, Recogni
 from wilk.services.checks import limit as limits
 from wilk.transfer.landing.conversations import Conversations
 from wilk.transfer.landing.definitions import Definitions
+from wilk.transfer.landing.edits import Edits
 from wilk.transfer.landing.landing import Landing
 from wilk.transfer.landing.ledger import Ledger
 from wilk.transfer.landing.people import People
 from wilk.transfer.landing.records import Records
 from wilk.transfer.landing.report import Report, document, restored
+from wilk.transfer.landing.vectors import Vectors
 from wilk.transfer.reading.sources import Source
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ class Imports:
         """
         if isinstance(sources, str) or not sources:
             raise Invalid("sources: name at least one file, folder or address")
-        source = Source(sources)
+        source = Source(sources, self._host.source_kind)
         try:
             chosen = self._chosen(importer, source)
             given = _checked(chosen, options or {})
@@ -66,7 +68,7 @@ class Imports:
 
     def recognize(self, *sources: str | Path) -> Sequence[Recognized]:
         """Tell which importers know a source, and what they take it for."""
-        source = Source(sources)
+        source = Source(sources, self._host.source_kind)
         try:
             found = [(one.name, one.recognize(source)) for one in self._host.importers()]
             return [Recognized(name, what) for name, what in found if what is not None]
@@ -92,13 +94,18 @@ class Imports:
         self._begin(report)
         status = "failed"
         try:
-            landing = self._landing(importer.name, report, user)
-            landing.take(importer.read(source, report))
+            if importer.land is not None:
+                importer.land(self._store, source, report, user)
+            else:
+                landing = self._landing(importer.name, report, user)
+                landing.take(importer.read(source, report))
             status = "finished"
         except (KeyboardInterrupt, GeneratorExit):
             status = "interrupted"
             raise
         finally:
+            for remark in source.remarks:
+                report.warn(remark)
             result = report.result(status)
             self._end(report, result)
         return result
@@ -136,8 +143,9 @@ class Imports:
 
         store, engine = self._store, self._engine
         ledger = Ledger(engine, importer)
-        people = People(engine, ledger, report, store.users, store.groups, user)
-        definitions = Definitions(store.catalog, ledger, report)
+        edits = Edits(report)
+        people = People(engine, ledger, report, store.users, store.groups, user, edits)
+        definitions = Definitions(store.catalog, ledger, report, edits)
         # What comes in comes in as it was: sessions above their budget are compacted when they go on.
         messages = Messages(
             engine, store._events, lambda: store.tokenizer, store._transcript, _nothing, store._following
@@ -152,14 +160,25 @@ class Imports:
             messages,
             store.branches,
             store._branch_rows,
+            edits,
         )
         records = Records(
             engine, ledger, report, people, store._archiver, store._following, store.count_tokens
         )
         tombstones = Tombstones(engine)
         forgotten = tombstones.holds if tombstones.any() else (lambda _kind, _id: False)
+        vectors = Vectors(store.vectors.add, report)
         return Landing(
-            engine, ledger, report, people, definitions, conversations, records, forgotten=forgotten
+            engine,
+            ledger,
+            report,
+            people,
+            definitions,
+            conversations,
+            records,
+            vectors,
+            edits,
+            forgotten=forgotten,
         )
 
     def _chosen(self, name: str, source: Source) -> Importer:

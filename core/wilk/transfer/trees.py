@@ -73,12 +73,12 @@ def tree(nodes: Iterable[Node]) -> Tree:
 
 
 def path(parents: dict[str, str | None], leaf: str | None) -> list[str]:
-    """The keys from the root to a leaf."""
-    found = []
-    while leaf is not None:
-        found.append(leaf)
+    """The keys from the root to a leaf; of a way that goes round, up to where it would begin again."""
+    found: dict[str, None] = {}
+    while leaf is not None and leaf not in found:
+        found[leaf] = None
         leaf = parents.get(leaf)
-    return found[::-1]
+    return list(found)[::-1]
 
 
 def _broken(parents: dict[str, str | None]) -> list[str]:

@@ -10,22 +10,26 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wilk import codec, models
 from wilk.clock import to_microseconds
 from wilk.errors import Conflict, NotStorable
+from wilk.models.statements import param
 from wilk.transfer.landing.ids import derived, usable
 from wilk.transfer.trees import path
 
 if TYPE_CHECKING:
     from wilk.contracts import IncomingMessage, IncomingSession
     from wilk.engine import Engine
+    from wilk.records.conversation import Session
     from wilk.services.conversation.branch_rows import BranchRows
     from wilk.services.conversation.branches import Branches
     from wilk.services.conversation.messages import Messages
     from wilk.services.conversation.sessions import Sessions
     from wilk.transfer.landing.definitions import Definitions
+    from wilk.transfer.landing.edits import Edits
     from wilk.transfer.landing.ledger import Ledger
     from wilk.transfer.landing.people import People
     from wilk.transfer.landing.report import Report
@@ -49,6 +53,7 @@ class Conversations:
         messages: Messages,
         branches: Branches,
         rows: BranchRows,
+        edits: Edits,
     ) -> None:
         self._engine = engine
         self._ledger = ledger
@@ -59,6 +64,7 @@ class Conversations:
         self._messages = messages
         self._branches = branches
         self._rows = rows
+        self._edits = edits
         self._known = False
         self._tail: str | None = None  # the newest visible message
 
@@ -70,7 +76,7 @@ class Conversations:
             parents[message.key] = message.parent
             last = message.key
         leaf = item.leaf if item.leaf in parents else last
-        linear = not any(parents.values())  # then they follow one another
+        linear = item.leaf is None and not any(parents.values())  # then they follow one another
         visible = set(parents) if linear else set(path(parents, leaf))
         if target is not None and self._sessions.find(target) is None:
             raise Conflict("it was removed here since it was taken over; restore it from the archive first")
@@ -78,8 +84,11 @@ class Conversations:
         self._known = target is not None
         newest = self._messages.last(id, 1)
         self._tail = newest[0].id if newest else None
-        if target is not None:
+        if target is not None and (item.name, item.created_at, item.updated_at) != (None, None, None):
+            # What says nothing of itself only brings messages.
             self._update(item, id)
+        elif target is not None:
+            self._edits.keep()
         named: dict[str, str] = {}  # keys of messages whose id here is another
         for chunk in _chunks(item.messages):
             self._write(id, item, chunk, visible, named)
@@ -94,17 +103,27 @@ class Conversations:
         wanted = item.id or item.key
         if not usable(wanted) or self._sessions.find(wanted) is not None:
             wanted = derived(self._report.importer, "sessions", item.key)
-        self._sessions.create(id=wanted, model=item.model, max_tokens=item.max_tokens, **self._given(item))
+        given = self._given(item)
+        if wanted != (item.id or item.key):
+            given["metadata"]["imported_id"] = item.id or item.key
+        self._sessions.create(id=wanted, model=item.model, max_tokens=item.max_tokens, **given)
         if item.status != "active":
             self._sessions.update(wanted, status=item.status)
+        made = _fields(self._sessions.get(wanted))
+        self._edits.note(made, made)
         return wanted
 
     def _update(self, item: IncomingSession, id: str) -> None:
-        given = self._given(item)
+        coming = self._given(item) | {"status": item.status}
+        coming |= {
+            name: value
+            for name, value in (("model", item.model), ("max_tokens", item.max_tokens))
+            if value is not None
+        }
         kept = self._sessions.get(id)
-        if kept.name is not None and kept.metadata.get("imported_name", kept.name) != kept.name:
-            given.pop("name")
-        self._sessions.update(id, status=item.status, **given)
+        metadata = {**kept.metadata, **coming.pop("metadata")}
+        given = self._edits.of("sessions", _fields(kept), coming)
+        self._edits.note(_fields(self._sessions.update(id, metadata=metadata, **given)), given)
 
     def _given(self, item: IncomingSession) -> dict[str, Any]:
         agents = [self._definitions.known("agents", key) or key for key in item.agents]
@@ -136,15 +155,15 @@ class Conversations:
             logger.info("session %s: %s", id, error)
 
     def _set_times(self, id: str, item: IncomingSession) -> None:
-        session = models.Session
-        values: dict[Any, Any] = {}
-        if item.created_at is not None:
-            values[session.created_at] = to_microseconds(item.created_at)
         latest = item.updated_at or item.created_at
-        if latest is not None:
-            values[session.updated_at] = to_microseconds(latest)
-        if values:
-            self._engine.run(session.update(values).where(session.id == id))
+        if latest is None:
+            return
+        values = {"updated_at": to_microseconds(latest), "id": id}
+        if item.created_at is not None:
+            values["created_at"] = to_microseconds(item.created_at)
+        name = "created_at" if item.created_at is not None else "updated_at"
+        statement = self._engine.statement(f"imported.times.{name}", partial(_times, name))
+        self._engine.execute(statement.sql, [values[name] for name in statement.names])
 
     # -- its messages ---------------------------------------------------------------------
 
@@ -198,6 +217,7 @@ class Conversations:
                 self._log(session, id, number, call)
 
     def _values(self, message: IncomingMessage, id: str, parent: str | None) -> dict[str, Any]:
+        renamed = {} if id == (message.id or message.key) else {"imported_id": message.key}
         role = message.role if 0 < len(message.role) <= 64 else (message.role[:64] or "user")
         return {
             "id": id,
@@ -211,7 +231,7 @@ class Conversations:
             "model": message.model or None,
             "tokens": message.tokens,
             "importance": message.importance,
-            "metadata": self._part(dict(message.metadata)),
+            "metadata": self._part({**message.metadata, **renamed}),
             "created_at": message.created_at,
         }
 
@@ -245,6 +265,24 @@ class Conversations:
         }
         self._engine.run(one.insert(values).on_conflict("nothing"))
         self._report.count("tool_calls", "created", read=True)
+
+
+def _fields(session: Session) -> dict[str, Any]:
+    """What a session has of what a source can say of it, by the names that its verbs take."""
+    return {
+        "name": session.name, "agents": session.active_agents, "persona": session.persona_id,
+        "user": session.user_id, "group": session.group_id, "saved": session.saved,
+        "working_directory": session.working_directory, "recap": session.recap, "status": session.status,
+        "model": session.model, "max_tokens": session.max_tokens,
+    }  # fmt: skip
+
+
+def _times(first: str) -> Any:
+    session: Any = models.Session
+    fields = dict.fromkeys((first, "updated_at"))
+    return session.update({getattr(session, name): param(name) for name in fields}).where(
+        session.id == param("id")
+    )
 
 
 def _moment(moment: datetime | None, now: int) -> int:

@@ -19,12 +19,15 @@ from wilk.contracts import (
     IncomingRecord,
     IncomingSession,
     IncomingUser,
+    IncomingVector,
 )
 from wilk.errors import Busy, Closed, ReadOnly, WilkError
 from wilk.transfer.landing.conversations import Conversations
 from wilk.transfer.landing.definitions import Definitions
+from wilk.transfer.landing.edits import Edits
 from wilk.transfer.landing.people import People
 from wilk.transfer.landing.records import Records
+from wilk.transfer.landing.vectors import Vectors
 
 if TYPE_CHECKING:
     from wilk.engine import Engine
@@ -46,12 +49,15 @@ class Landing:
         definitions: Definitions,
         conversations: Conversations,
         records: Records,
+        vectors: Vectors,
+        edits: Edits,
         *,
         forgotten: Callable[[str, str], bool],
     ) -> None:
         self._engine = engine
         self._ledger = ledger
         self._report = report
+        self._edits = edits
         self._forgotten = forgotten
         self._ways: dict[type, tuple[Callable[[Any], str], Any]] = {
             IncomingUser: (lambda _: "users", people.user),
@@ -59,6 +65,7 @@ class Landing:
             IncomingDefinition: (lambda item: item.kind, definitions.definition),
             IncomingSession: (lambda _: "sessions", conversations.session),
             IncomingRecord: (lambda item: item.kind, records.record),
+            IncomingVector: (lambda _: "vectors", vectors.vector),
         }
 
     def take(self, items: Iterable[Incoming]) -> None:
@@ -80,17 +87,38 @@ class Landing:
         hash = content_of(item)
         known = ledger.find(kind, item.key)
         target = known.target if known else (getattr(item, "id", None) or item.key)
-        if self._forgotten(kind, target) or self._forgotten(kind, item.key):
+        if self._gone(kind, item.key, target) or any(self._gone(*owner) for owner in _owners(item)):
             report.skip(kind, item.key, "forgotten: it was removed for good, on request")
             return
         if known is not None and known.hash == hash:
             report.count(kind, "unchanged", read=True)
             return
         if not report.dry_run:
-            with self._engine.transaction():
-                target = land(item, None if known is None else known.target)
-                ledger.put(kind, item.key, target, hash, report.run)
+            self._edits.begin("" if known is None else known.made)
+            counted = report.mark()
+            try:
+                with self._engine.transaction():
+                    target = land(item, None if known is None else known.target)
+                    ledger.put(kind, item.key, target, hash, report.run, self._edits.made)
+            except BaseException:
+                report.back_to(counted)  # nothing of it was written
+                raise
         report.count(kind, "created" if known is None else "updated", read=True)
+
+    def _gone(self, kind: str, key: str, target: str | None = None) -> bool:
+        """Whether a record was forgotten: by its key, by that with the importer's name, or by its id here."""
+        names = {key, f"{self._report.importer}:{key}", target or key}
+        return any(self._forgotten(kind, name) for name in names)
+
+
+def _owners(item: Any) -> list[tuple[str, str]]:
+    """Whom a record belongs to, by kind and key: what belongs to somebody who was forgotten stays out."""
+    found = [("users", getattr(item, "user", None))]
+    values = getattr(item, "values", None)
+    if isinstance(values, Mapping):
+        for name, kind in getattr(item, "refers", {}).items():
+            found.append((kind, values.get(name)))
+    return [(kind, str(key)) for kind, key in found if key is not None]
 
 
 def content_of(item: Any) -> str:
@@ -102,9 +130,9 @@ def content_of(item: Any) -> str:
         value = getattr(item, name)
         if name == "messages":
             for message in value:
-                made.update(_bytes(_plain(message)))
+                made.update(codec.fingerprint(message) or _bytes(_plain(message)))
         else:
-            made.update(_bytes([name, _plain(value)]))
+            made.update(codec.fingerprint([name, value]) or _bytes([name, _plain(value)]))
     return made.hexdigest()
 
 

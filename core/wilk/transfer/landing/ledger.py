@@ -13,10 +13,14 @@ from wilk.transfer.landing.ids import derived, usable
 
 
 class Entry(NamedTuple):
-    """What a record of the source became, and what it held when it was last taken over."""
+    """What a record of the source became, and what it held when it was last taken over.
+
+    ``made`` tells what fields were made of it (:class:`~wilk.transfer.landing.edits.Edits`).
+    """
 
     target: str
     hash: str
+    made: str = ""
 
 
 class Ledger:
@@ -34,7 +38,8 @@ class Ledger:
         if found is None:
             rows = self._engine.fetch("imported.find", _find, (self._importer, kind, key))
             if rows:
-                found = self._known[kind, key] = Entry(*rows[0])
+                target, kept = rows[0]
+                found = self._known[kind, key] = Entry(target, *kept.split(" ", 1))
         return found
 
     def target(self, kind: str, key: str) -> str | None:
@@ -42,17 +47,18 @@ class Ledger:
         found = self.find(kind, key)
         return None if found is None else found.target
 
-    def put(self, kind: str, key: str, target: str, hash: str, run: str) -> None:
+    def put(self, kind: str, key: str, target: str, hash: str, run: str, made: str = "") -> None:
         """Note what became of a record; in the transaction that writes it."""
         key = _kept(key)
         now = self._engine.clock.now()
         statement = self._engine.statement("imported.put", _put)
         values = {
             "importer": self._importer, "kind": kind, "key": key, "target_id": target,
-            "content_hash": hash, "run_id": run, "created_at": now, "updated_at": now,
+            "content_hash": f"{hash} {made}" if made else hash, "run_id": run, "created_at": now,
+            "updated_at": now,
         }  # fmt: skip
         self._engine.execute(statement.sql, [values[name] for name in statement.names])
-        self._engine.after_commit(lambda: self._known.__setitem__((kind, key), Entry(target, hash)))
+        self._engine.after_commit(lambda: self._known.__setitem__((kind, key), Entry(target, hash, made)))
 
     def owner(self, kind: str, target: str) -> str | None:
         """The key of the record that has an id here, whichever importer brought it; None: nobody's."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from wilk import models
 from wilk.clock import to_microseconds
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from wilk.contracts import IncomingGroup, IncomingUser
     from wilk.engine import Engine
     from wilk.services.people import Groups, Users
+    from wilk.transfer.landing.edits import Edits
     from wilk.transfer.landing.ledger import Ledger
     from wilk.transfer.landing.report import Report
 
@@ -27,6 +29,7 @@ class People:
         users: Users,
         groups: Groups,
         everyone: str | None,
+        edits: Edits,
     ) -> None:
         self._engine = engine
         self._ledger = ledger
@@ -34,6 +37,7 @@ class People:
         self._users = users
         self._groups = groups
         self._everyone = everyone
+        self._edits = edits
 
     def user(self, item: IncomingUser, target: str | None) -> str:
         """Write a user, and return the id."""
@@ -41,8 +45,8 @@ class People:
             return self._everyone
         outer = f"{self._report.importer}:{item.key}"
         id = target or self._id("users", item.id or item.key)
-        metadata = dict(item.metadata)
-        self._users.save(id, name=item.name or id, email=item.email, external_id=outer, metadata=metadata)
+        coming = {"name": item.name or id, "email": item.email, "external_id": outer}
+        self._save("users", self._users, id, coming, item.metadata)
         if target is None and item.created_at is not None:
             user = models.User
             moment = to_microseconds(item.created_at)
@@ -53,11 +57,21 @@ class People:
         """Write a group with its members, and return the id."""
         id = target or self._id("groups", item.id or item.key)
         outer = f"{self._report.importer}:{item.key}"
-        self._groups.save(id, name=item.name or id, external_id=outer, metadata=dict(item.metadata))
+        coming = {"name": item.name or id, "external_id": outer}
+        self._save("groups", self._groups, id, coming, item.metadata)
         for key, role in item.members:
             if (user := self.known(key)) is not None:
                 self._groups.add(id, user, role=role)
         return id
+
+    def _save(
+        self, kind: str, noun: Any, id: str, coming: dict[str, Any], metadata: Mapping[str, Any]
+    ) -> None:
+        """Write what nobody has changed here since; metadata of other names than those that come stays."""
+        there = noun.find(id)
+        given = coming if there is None else self._edits.of(kind, there._asdict(), coming)
+        kept = noun.save(id, **given, metadata={**(there.metadata if there else {}), **metadata})
+        self._edits.note({name: getattr(kept, name) for name in coming}, given)
 
     def known(self, key: str | None) -> str | None:
         """The user that a key of the source names; one of whom there is no record is made."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import peewee
 
-from wilk import clock, codec
+from wilk import clock, codec, models
 from wilk.errors import Invalid
 from wilk.services.embedding.passages import SOURCES
 from wilk.services.keeping.kinds import kind as kind_named
@@ -29,6 +29,16 @@ _DEFAULTS: dict[str, Any] = {
     "importance": 0.5, "confidence": 1.0, "iteration": 0, "frequency": 1, "feedback_type": "none",
     "kind": "note", "method": "given", "compacted": False, "role": "member", "status": "ok",
 }  # fmt: skip
+_DERIVED = ("vector", "block")
+_MESSAGES = {"message": 0, "sequence": 1}
+
+
+class _Said(NamedTuple):
+    """What of a message the hash of a summary is made of."""
+
+    id: str
+    text: str
+    parts: Any
 
 
 class Records:
@@ -63,8 +73,16 @@ class Records:
             raise TypeError(f"{item.kind} has no {', '.join(sorted(unknown))}; it has {', '.join(fields)}")
         values = dict(item.values)
         for name, kind in item.refers.items():
-            if values.get(name) is not None:
+            if values.get(name) is None:
+                continue
+            if kind in _MESSAGES:
+                values[name] = self._message(item, kind, str(values[name]))
+            else:
                 values[name] = self._referred(kind, str(values[name]))
+        if item.kind == "summary" and "content_hash" not in values:
+            values["content_hash"] = self._hash(values)
+        if "user_id" in fields and values.get("user_id") is None:
+            values["user_id"] = self._people.known(None)
         serial = one.serial
         named = one.key == ("id",)
         id = target or self._id(item)
@@ -84,15 +102,29 @@ class Records:
                 else fields[name] == values[name]
             )
         if self._engine.select(model.select(fields[one.key[0]]).where(condition)):
-            if target is None and self._ledger.owner(item.kind, id) is not None:
-                raise Invalid(f"{item.kind} {id!r} is there already, from another record")
+            if target is None:
+                raise Invalid(f"{item.kind} {id!r} is there already, and not from this source")
+            if item.archived is None and any(child.kind not in _DERIVED for child in one.children):
+                # What hangs on it stays.
+                self._change(model, fields, values, condition)
+                return self._done(item, id, values, named)
             self._archiver.remove(item.kind, condition, reason="changed in its source")
         self._engine.run(
             model.insert({fields[name]: self._fit(fields[name], value) for name, value in values.items()})
         )
+        if item.archived is not None:
+            self._archiver.remove(item.kind, condition, reason=item.archived)
+            return id if named else "/".join(str(values[name]) for name in one.key)
+        return self._done(item, id, values, named)
+
+    def _change(self, model: Any, fields: dict[str, Any], values: dict[str, Any], condition: Any) -> None:
+        changed = {fields[name]: self._fit(fields[name], value) for name, value in values.items()}
+        self._engine.run(model.update(changed).where(condition))
+
+    def _done(self, item: IncomingRecord, id: str, values: dict[str, Any], named: bool) -> str:
         if item.kind in SOURCES and named:
             self._following.rebuild(item.kind, [id])
-        return id if named else "/".join(str(values[name]) for name in one.key)
+        return id if named else "/".join(str(values[name]) for name in kind_named(item.kind).key)
 
     def _referred(self, kind: str, key: str) -> str | None:
         if kind in ("user", "users"):
@@ -102,9 +134,39 @@ class Records:
             raise Invalid(f"it belongs to {kind} {key!r}, which was not taken over")
         return found
 
+    def _message(self, item: IncomingRecord, kind: str, key: str) -> Any:
+        """The id, or the sequence, of a message of the record's session."""
+        sessions = [
+            str(item.values[name]) for name, of in item.refers.items() if of in ("session", "sessions")
+        ]
+        one = models.Message
+        ids = [key, *(derived(self._report.importer, session, key) for session in sessions)]
+        condition = one.id.in_(ids)
+        for session in sessions:
+            condition &= one.session == self._ledger.target("sessions", session)
+        rows = self._engine.select(one.select(one.id, one.sequence).where(condition))
+        if not rows:
+            raise Invalid(f"it names message {key!r}, which was not taken over")
+        return rows[0][_MESSAGES[kind]]
+
+    def _hash(self, values: dict[str, Any]) -> str:
+        """The hash of the messages that a summary stands for, as the store's own have it."""
+        from wilk.services.memory.summarizing import hash_of
+
+        one = models.Message
+        covered = (one.session == values["session"]) & one.sequence.between(
+            values["first_sequence"], values["last_sequence"]
+        )
+        query = one.select(one.id, one.text, one.parts).where(covered).order_by(one.sequence)
+        return hash_of([_Said(*row) for row in self._engine.rows(query)])
+
     def _id(self, item: IncomingRecord) -> str:
         wanted = item.id or item.key
+        one = kind_named(item.kind)
         free = usable(wanted) and self._ledger.owner(item.kind, wanted) in (None, item.key)
+        if free and one.key == ("id",):
+            id = one.model()._meta.fields["id"]
+            free = not self._engine.select(one.model().select(id).where(id == wanted))
         return wanted if free else derived(self._report.importer, item.kind, item.key)
 
     def _default(self, kind: str, name: str, field: Any, values: dict[str, Any]) -> Any:

@@ -83,6 +83,14 @@ class Report:
         if read:
             self._tell()
 
+    def mark(self) -> Mapping[str, Counter[str]]:
+        """The counts as they are, to come back to."""
+        return {kind: counted.copy() for kind, counted in self.counts.items()}
+
+    def back_to(self, counts: Mapping[str, Counter[str]]) -> None:
+        """Take back what was counted since a mark: it was not written."""
+        self.counts = dict(counts)
+
     def result(self, status: str = "finished") -> MigrationResult:
         """The report as it stands."""
         kinds = [
