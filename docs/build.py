@@ -31,6 +31,7 @@ from wilk.nouns import Nouns
 from wilk.services.conversation.sessions import Unset
 from wilk.services.definitions.definitions import Records
 from wilk.settings import SETTINGS, Settings
+from wilk.transfer.own.form import shapes
 
 DOCS = Path(__file__).parent
 _DEFINITIONS = ("agents", "prompts", "personas", "presets")
@@ -288,6 +289,20 @@ def _placeholder(action: argparse.Action) -> str:
 # -- Markdown -------------------------------------------------------------------------------
 
 
+def _json_tables() -> str:
+    parts = []
+    for shape in shapes(()).values():
+        header = shape.header()
+        key = ", ".join(f"`{name}`" for name in header["key"])
+        rows = [
+            [f"`{one['name']}`", one["type"] + ("?" if one.get("optional") else ""), one["about"]]
+            for one in header["columns"]
+        ]
+        parts.append(f"### {shape.name}\n\n{header['about']}; known by {key}.\n")
+        parts.append(_table(["column", "type", "meaning"], rows) + "\n")
+    return "\n".join(parts)
+
+
 def _table(headings: list[str], rows: Iterable[list[str]]) -> str:
     lines = [headings, ["---"] * len(headings), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -307,6 +322,7 @@ REGIONS: dict[str, Callable[[], str]] = {
     "verbs": _verb_tables,
     "options": _common_options,
     "commands": _command_reference,
+    "json-tables": _json_tables,
 }
 
 if __name__ == "__main__":

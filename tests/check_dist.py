@@ -21,6 +21,8 @@ def main(folder: Path) -> int:
         "wilk_openai",
         "wilk_local",
         "wilk_redis",
+        "wilk_langgraph",
+        "wilk_mongo",
         "wilk_postgres",
     ):
         names = wheels.get(name, [])

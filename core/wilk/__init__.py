@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from wilk.aio.caches import AsyncResponseCache as AsyncResponseCache
     from wilk.caches.decorating import cached as cached
     from wilk.caches.responses import ResponseCache as ResponseCache
+    from wilk.care.recovering import recover as recover
     from wilk.clock import Clock as Clock
     from wilk.contracts import API_VERSION as API_VERSION
     from wilk.contracts import Archive as Archive
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from wilk.contracts import Choice as Choice
     from wilk.contracts import Command as Command
     from wilk.contracts import DefinitionKind as DefinitionKind
+    from wilk.contracts import Documents as Documents
     from wilk.contracts import Embedder as Embedder
     from wilk.contracts import Embedding as Embedding
     from wilk.contracts import Exporter as Exporter
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from wilk.contracts import IncomingRecord as IncomingRecord
     from wilk.contracts import IncomingSession as IncomingSession
     from wilk.contracts import IncomingUser as IncomingUser
+    from wilk.contracts import IncomingVector as IncomingVector
     from wilk.contracts import ModelSet as ModelSet
     from wilk.contracts import Nearest as Nearest
     from wilk.contracts import Opened as Opened
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
     from wilk.contracts import Reading as Reading
     from wilk.contracts import Registry as Registry
     from wilk.contracts import RegistrySource as RegistrySource
+    from wilk.contracts import SourceKind as SourceKind
     from wilk.contracts import SpaceRows as SpaceRows
     from wilk.contracts import Strategy as Strategy
     from wilk.contracts import Tokenizer as Tokenizer
@@ -90,6 +94,7 @@ _HOMES = {
     "wilk.aio.caches": ("AsyncResponseCache",),
     "wilk.caches.decorating": ("cached",),
     "wilk.caches.responses": ("ResponseCache",),
+    "wilk.care.recovering": ("recover",),
     "wilk.clock": ("Clock",),
     "wilk.contracts": (
         "API_VERSION",
@@ -113,7 +118,9 @@ _HOMES = {
         "IncomingRecord",
         "IncomingSession",
         "IncomingUser",
+        "IncomingVector",
         "DefinitionKind",
+        "Documents",
         "Embedder",
         "Embedding",
         "ModelSet",
@@ -123,6 +130,7 @@ _HOMES = {
         "Reading",
         "Registry",
         "RegistrySource",
+        "SourceKind",
         "SpaceRows",
         "Strategy",
         "Tokenizer",

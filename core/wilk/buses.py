@@ -139,6 +139,10 @@ class Joined:
             self._news.known([change])
         self._publish(DEFINITIONS, [self._origin, *change])
 
+    def set_back(self) -> None:
+        """Tell others that the whole store is another one by now: it was restored from a backup."""
+        self._publish(LOST, [self._origin])
+
     def close(self) -> None:
         """Send what waits, and leave the bus."""
         with self._lock:

@@ -29,7 +29,8 @@ def check_id(id: str, kind: str) -> str:
     leading dot, no name that Windows reserves.
     """
     fine = (
-        0 < len(id) <= 100
+        isinstance(id, str)
+        and 0 < len(id) <= 100
         and all(c.isalnum() or c in "-_." for c in id)
         and id[0] not in ".-"
         and id[-1] != "."

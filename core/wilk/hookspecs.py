@@ -5,7 +5,7 @@ Hooks are plain functions; an implementation names only the arguments that it wa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pluggy
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Importer,
         ModelSet,
         Registry,
+        SourceKind,
         Strategy,
         Tokenizer,
         Tool,
@@ -59,6 +60,7 @@ OFFERS = {
     "register_registries": Offer("Registry", "name", "registries"),
     "register_importers": Offer("Importer", "name", "importers"),
     "register_exporters": Offer("Exporter", "name", "exporters"),
+    "register_sources": Offer("SourceKind", "scheme", "sources"),
 }
 
 hookspec = pluggy.HookspecMarker("wilk")
@@ -143,6 +145,11 @@ def register_exporters() -> Iterable[Exporter]:  # type: ignore[empty-body]
     """Offer writers of forms in which a store's records go out."""
 
 
+@hookspec
+def register_sources() -> Iterable[SourceKind]:  # type: ignore[empty-body]
+    """Offer databases from which importers read over the network, by the scheme of their address."""
+
+
 # -- the life of a store --
 
 
@@ -182,6 +189,14 @@ def after_archive(store: Store, kind: str, reason: str, counts: Mapping[str, int
 @hookspec
 def after_restore(store: Store, entries: Sequence[int], counts: Mapping[str, int]) -> None:
     """Rows came back out of the archive, ``counts`` by kind, and the transaction has been committed."""
+
+
+@hookspec
+def forgetting(
+    store: Store, records: Mapping[str, Collection[str]], dry_run: bool
+) -> Mapping[str, int] | None:
+    """Records are about to be forgotten, ``records`` their ids by kind: delete what your own tables hold of
+    them, in the transaction at hand, and return how many rows by table; with ``dry_run`` only count them."""
 
 
 # -- memory: choices are the first answer that is not None; without one wilk uses its own --

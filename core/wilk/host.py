@@ -11,7 +11,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from importlib import import_module
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         Importer,
         ModelSet,
         Registry,
+        SourceKind,
         Strategy,
         Tokenizer,
         Tool,
@@ -255,6 +256,13 @@ class Host:
     def exporters(self) -> tuple[Exporter, ...]:
         return self._all("register_exporters")
 
+    def source_kind(self, scheme: str) -> SourceKind:
+        found: SourceKind = self._one("register_sources", scheme)
+        return found
+
+    def source_kinds(self) -> tuple[SourceKind, ...]:
+        return self._all("register_sources")
+
     # -- events ---------------------------------------------------------------------------
 
     def listens(self, hook: str) -> bool:
@@ -269,16 +277,9 @@ class Host:
 
     def before_save(self, store: Store, kind: str, record: Any) -> None:
         """Unlike events, a failure here stops the write: what guards a write must not fail open."""
-        for plugin, function, names in self._implementations("before_save"):
-            arguments = {"store": store, "kind": kind, "record": record}
-            try:
-                function(*[arguments[name] for name in names])
-            except WilkError:
-                raise
-            except Exception as error:
-                raise PluginError(
-                    f"plugin {plugin.label} failed before saving a {kind}: {error!r}"
-                ) from error
+        self._strictly(
+            "before_save", f"failed before saving a {kind}", store=store, kind=kind, record=record
+        )
 
     def after_save(self, store: Store, kind: str, record: Any) -> None:
         self._tell("after_save", store=store, kind=kind, record=record)
@@ -302,6 +303,15 @@ class Host:
 
     def definition_failed(self, store: Store, failure: Failure) -> None:
         self._tell("definition_failed", store=store, failure=failure)
+
+    def forgetting(
+        self, store: Store, records: Mapping[str, Collection[str]], *, dry_run: bool
+    ) -> dict[str, int]:
+        """What plugins hold of records, by table. Who was told that something is gone must be able to rely
+        on it: a failure stops the forgetting."""
+        failed = "failed to forget what it holds, and nothing was forgotten"
+        answers = self._strictly("forgetting", failed, store=store, records=records, dry_run=dry_run)
+        return {str(table): int(rows) for found in answers for table, rows in (found or {}).items() if rows}
 
     # -- choices: the first answer that is not None --------------------------------------
 
@@ -331,6 +341,18 @@ class Host:
                 return found
             logger.error("plugin %s answers %r to %s; the next one is asked", plugin.label, found, hook)
         return None
+
+    def _strictly(self, hook: str, failed: str, **arguments: Any) -> list[Any]:
+        """Call one after another, and return what they answer; the first that fails ends it."""
+        answers = []
+        for plugin, function, names in self._implementations(hook):
+            try:
+                answers.append(function(*[arguments[name] for name in names]))
+            except WilkError:
+                raise
+            except Exception as error:
+                raise PluginError(f"plugin {plugin.label} {failed}: {error!r}") from error
+        return answers
 
     def _tell(self, hook: str, **arguments: Any) -> None:
         """Call each listener by itself: one that fails is logged, and breaks nothing."""

@@ -51,6 +51,9 @@ class Settings:
     vector_memory: int = 256_000_000
     cache_tier: str = "disk"
     caches: Mapping[str, Any] = field(default_factory=dict)
+    backup_interval: float = 0.0
+    backup_keep: int = 5
+    backup_folder: str = ""
     bus: str = "auto"
     custom_tools: bool = False
     tool_output_bytes: int = 16_384
@@ -190,6 +193,20 @@ def _interval(value: Any) -> float:
     return seconds
 
 
+def _span(value: Any) -> float:
+    if isinstance(value, str) and not value.strip().replace(".", "", 1).isdecimal():
+        from wilk.amounts import span
+        from wilk.errors import Invalid
+
+        try:
+            return span(value.strip()).total_seconds()
+        except Invalid as error:
+            raise ValueError from error
+    if isinstance(value, bool) or not 0 <= float(value) < float("inf"):
+        raise ValueError
+    return float(value)
+
+
 def _count(value: Any) -> int:
     if isinstance(value, (bool, float)) or int(value) < 1:
         raise ValueError
@@ -322,6 +339,19 @@ SETTINGS = (
     ),
     Setting("cache_tier", _text, "a name", "where caches outlive the process: disk, or a plugin's"),
     Setting("caches", _policies, "a mapping", "policies of caches, by namespace"),
+    Setting(
+        "backup_interval",
+        _span,
+        "seconds from 0, or a span of time such as 1d or 12h",
+        "the time between two backups that are made by themselves; 0: only by hand",
+    ),
+    Setting(
+        "backup_keep",
+        _count,
+        "a whole number from 1",
+        "how many of the backups made by themselves are kept; those that people made stay",
+    ),
+    Setting("backup_folder", _text, "a folder", "where backups lie; by default backups in the home folder"),
     Setting(
         "bus",
         _bus,

@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from wilk.caches.cache import Cache
     from wilk.care.backups.backups import Backups
     from wilk.care.doctor.doctor import Doctor
+    from wilk.care.forgetting.forgetting import Forgetting
+    from wilk.care.maintenance import Maintainer
     from wilk.definitions.watcher import Watcher
-    from wilk.records.care import Health, Statistics
+    from wilk.records.care import Health, Maintenance, Statistics
     from wilk.records.definitions import SyncReport
     from wilk.records.search import Found
     from wilk.records.transfer import Moved, Progress
@@ -364,6 +366,13 @@ class Store(Nouns):
         return Doctor(self)
 
     @cached_property
+    def forgetting(self) -> Forgetting:
+        """Forgetting a person or a session for good, and the certificates of that."""
+        from wilk.care.forgetting.forgetting import Forgetting
+
+        return Forgetting(self)
+
+    @cached_property
     def exports(self) -> Exports:
         """Files that other programs, and people, read."""
         from wilk.transfer.exports import Exports
@@ -455,6 +464,32 @@ class Store(Nouns):
         ``quick`` leaves those out.
         """
         return self._measuring.take(quick=quick)
+
+    def maintain(
+        self,
+        steps: Collection[str] | None = None,
+        *,
+        quick: bool = False,
+        progress: Callable[[Progress], object] | None = None,
+    ) -> Maintenance:
+        """Check the database, and do what keeps it fast and small; tell of each step what came of it.
+
+        By default all steps that keep nobody waiting for long; with ``quick`` the short ones. ``steps`` names
+        those to do; ``compact`` is done only when it is named. Others may write meanwhile: what they keep
+        from being done is told as ``busy``. Nothing that somebody wrote is changed or removed. ``progress``
+        is called before each step. Raises Invalid for a step that there is none of, and Conflict within a
+        transaction.
+        """
+        return self._maintainer.run(steps, quick=quick, progress=progress)
+
+    @cached_property
+    def _maintainer(self) -> Maintainer:
+        """What keeps the engine well."""
+        from wilk.care.maintenance import Maintainer
+
+        make = self._backend.maintenance
+        name = self.settings.url.partition("://")[0]
+        return Maintainer(self._engine, name, self._figures, None if make is None else make())
 
     def close(self) -> None:
         """Stop watching, tell the plugins, and close every connection. Closing twice does nothing."""

@@ -158,6 +158,14 @@ class TestTheSeedsSnippets:
         assert [(one["snapshot_data"], one["trigger_event"]) for one in snapshots] == [({"any": 1}, "test")]
         assert (state["domain"], state["domain_confidence"]) == ("coding", 0.8)
 
+    def test_vacuuming_keeps_every_row(self, use: Use) -> None:
+        async def work(store: LearningStore) -> list[dict[str, Any]]:
+            await store.add_pattern({"name": "kept", "pattern_type": "habit", "sequence": ["a", "b"]})
+            await store.vacuum_database()
+            return await store.get_patterns()
+
+        assert [one["name"] for one in use(work)] == ["kept"]
+
     def test_transaction_boundaries(self, use: Use) -> None:
         async def snippet(store: LearningStore) -> Any:
             id = await store.add_pattern({"name": "p", "pattern_type": "workflow"})

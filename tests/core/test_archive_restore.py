@@ -50,7 +50,7 @@ class TestASession:
         assert full.sessions.find("session-0") is None
         restored = full.archive.restore(session="session-0")
         assert restored == {
-            "session": 1, "message": 4, "block": 1, "pin": 2, "summary": 2, "manifest": 2, "tool_call": 2,
+            "session": 1, "message": 4, "branch_message": 2, "block": 1, "pin": 2, "summary": 2, "manifest": 2, "tool_call": 2,
             "vector": 4,
         }  # fmt: skip
         assert tables(full) == before

@@ -678,7 +678,7 @@ class TestClosing:
 
 
 NOUNS = ("agents", "prompts", "personas", "presets", "definitions", "users", "groups", "sessions", "messages",
-         "branches", "imports", "exports", "doctor", "backups",
+         "branches", "imports", "exports", "doctor", "backups", "forgetting",
          "tool_calls", "tools", "summaries", "memory", "pins", "blocks", "facts", "contexts", "archive", "retention",
          "registry", "index", "vectors", "documents", "raw_messages", "chunks", "memories", "reasoning", "state",
          "interactions", "patterns", "feedback", "preferences", "world_models", "consolidation")  # fmt: skip
@@ -690,7 +690,7 @@ WRITING = {"add", "append", "build", "clear", "compact", "correct", "create", "d
            "put_entity", "restore", "run", "show", "snapshot", "stop"}  # fmt: skip
 
 
-THEIR_OWN_WAY = {"imports": {"run"}, "exports": {"run"}, "tools": {"run"}, "registry": {"remove", "update"}, "index": {"update"},
+THEIR_OWN_WAY = {"imports": {"run"}, "exports": {"run"}, "forgetting": {"run"}, "tools": {"run"}, "registry": {"remove", "update"}, "index": {"update"},
                  "backups": {"create", "remove", "restore"}}
 """Verbs that write now and then and may take long: a tool holds up no lane while it works."""
 
@@ -746,6 +746,7 @@ class TestParity:
                 "closed",
                 "move",
                 "compare",
+                "maintain",
             ),
             "reading",  # binds models to the calling thread, which a task does not have
             "cache",  # has verbs of its own; see test_cache_once.py
@@ -756,7 +757,7 @@ class TestParity:
         shared = [name for name in verbs(Store) if name in verbs(aio.AsyncStore)]
         assert set(shared) == {
             *("cache", "close", "sync", "watch", "transaction", "count_tokens", "settle", "search"),
-            *("health", "statistics", "move", "compare"),
+            *("health", "statistics", "move", "compare", "maintain"),
         }
         for name in shared:
             one, other = getattr(Store, name), getattr(aio.AsyncStore, name)

@@ -274,3 +274,56 @@ def test_a_long_log_is_emptied(store: wilk.Store, home: Path) -> None:
     store.doctor.repair()
     assert (home / "wilk.db-wal").stat().st_size == 0
     assert store.doctor.examine().well
+
+
+def test_what_goes_with_an_orphan_comes_back_when_that_is_undone(store: wilk.Store, home: Path) -> None:
+    damage(
+        home,
+        "INSERT INTO messages (id, session_id, sequence, role, text, tokens, importance, created_at) "
+        "VALUES ('orphan', 'nowhere', 1, 'user', 'x', 1, 0.5, 1)",
+        "INSERT INTO vectors (space_id, number, kind, record_id, part, data, created_at) "
+        "VALUES (1, 5, 'message', 'orphan', 0, x'0000803f00000000', 1)",
+        "UPDATE vector_spaces SET count = 2, last_number = 5",
+    )
+    before = hashes(store)
+    batch = store.doctor.repair(["references"]).batch
+    assert hashes(store)["vectors"] != before["vectors"]
+    assert store.doctor.undo(str(batch)) >= 2
+    assert hashes(store) == before
+
+
+def test_a_table_that_was_made_is_not_taken_away_with_rows(store: wilk.Store, home: Path) -> None:
+    damage(home, "DROP TABLE feedback")
+    batch = str(store.doctor.repair(["schema"]).batch)
+    store.feedback.add("correct", "Very good")
+    with pytest.raises(wilk.Conflict, match="feedback holds rows by now"):
+        store.doctor.undo(batch)
+    assert len(store.feedback.list()) == 1
+
+
+def test_a_file_that_is_gone_does_not_keep_a_repair_from_being_undone(store: wilk.Store, home: Path) -> None:
+    loose = home / "old.db"
+    loose.touch()
+    loose.chmod(0o644)
+    batch = str(store.doctor.repair(["permissions"]).batch)
+    loose.unlink()
+    assert store.doctor.undo(batch) == 1
+
+
+def test_who_writes_meanwhile_is_not_taken_for_damage(
+    store: wilk.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from threading import Thread
+
+    rows = Patient.rows
+
+    def and_another_writes(self: Patient, table: Any) -> Iterator[dict[str, Any]]:
+        if table.name == "sessions":
+            writer = Thread(target=store.messages.append, args=("talk", "user", "one more"))
+            writer.start()
+            writer.join()
+        yield from rows(self, table)
+
+    monkeypatch.setattr(Patient, "rows", and_another_writes)
+    assert store.doctor.examine(["counts"]).well
+    assert store.messages.count("talk") == 6

@@ -95,12 +95,16 @@ MAY_USE = {
     "adapters": BOTTOM | {"addressing", "aio", "host", "store", "services", "records", "settings"},
     "migrations": {"contracts", "engine", "errors"},
     "transfer": BOTTOM | {"models", "records", "engine", "contracts", "services", "definitions", "files",
-                          "settings", "hookspecs", "care"},
+                          "settings", "hookspecs", "care", "migrations"},
     "care": BOTTOM | {"models", "records", "engine", "contracts", "services", "definitions", "files",
-                      "settings", "hookspecs", "transfer", "migrations", "archives", "amounts"},
+                      "settings", "hookspecs", "transfer", "migrations", "archives", "amounts",
+                      # recovery makes a database of its own, and opens it as a store
+                      "host", "store",
+                      # forgetting writes copies of SQLite databases anew as it does a store's own
+                      "backends", "context"},
     "nouns": {"caches", "definitions", "services", "tokens"},
     "store": BOTTOM | {"addressing", "engine", "events", "host", "migrations", "nouns", "settings", "definitions", "records",
-                       "contracts", "worker", "transfer", "buses"},
+                       "contracts", "worker", "transfer", "buses", "care"},
     "aio": BOTTOM | {"caches", "store", "services", "records", "contracts", "transactions", "transfer", "care"},
 }  # fmt: skip
 
@@ -155,7 +159,7 @@ def test_only_the_sqlite_backend_knows_its_driver() -> None:
     # transfer/reading reads databases of other programs, care those that are copies or damaged
     others = {name for name in NAMES if room(name) == "care" or name.startswith("transfer/reading/")}
     drivers = importers("sqlite3") - others - {"testing/faults/points.py"}
-    assert drivers == {"backends/sqlite.py", "backends/files/rebuilding.py", "caches/disk.py"}
+    assert drivers == {"backends/sqlite.py", "backends/sqlite_erasing.py", "backends/files/rebuilding.py", "caches/disk.py"}
 
 
 def test_only_definitions_know_watchdog() -> None:
@@ -195,7 +199,9 @@ def test_only_the_archive_deletes_rows() -> None:
     # A move takes copies away again whose originals are gone from the source since.
     # The backend of files deletes notes on files, and on a rebuild what waits for a file that is broken.
     deleting = {name for name in deleting if not name.startswith("backends/files/")}
-    assert deleting <= {"services/keeping/archiver.py", "transfer/moves/tables.py"}
+    # Forgetting is the one exception: rows of a person go without being archived.
+    forgetting = "care/forgetting/removing.py"
+    assert deleting <= {"services/keeping/archiver.py", "transfer/moves/tables.py", forgetting}
 
 
 def test_only_the_clock_tells_the_time_of_records() -> None:

@@ -472,3 +472,86 @@ def test_a_run_that_was_killed_goes_on(backend: str, tmp_path: Path) -> None:
         assert sorted(one.id for one in store.sessions.list()) == sorted(f"s{n}" for n in range(30))
         assert {store.messages.count(f"s{n}") for n in range(30)} == {20}
         assert [one.status for one in store.imports.list()] == ["finished", "interrupted", "interrupted"]
+
+
+class TestWhatPeopleChangedHere:
+    """A second import of a newer source, after somebody worked on what the first one brought."""
+
+    def test_the_fields_of_a_session_stay_and_the_run_says_so(self, run: Run, store: wilk.Store) -> None:
+        session = IncomingSession("s", chain("a"), name="Wolves", recap="short", metadata={"shelf": {"x": 1}})
+        run(session)
+        store.sessions.update("s", name="Mine", metadata={"shelf": {"x": 1}, "mine": True})
+        newer = IncomingSession(
+            "s", chain("a", "b"), name="Bears", recap="long", metadata={"shelf": {"x": 2}}
+        )
+        for _ in range(2):  # a changed one, and one that is taken up again
+            result = run(newer)
+            kept = store.sessions.get("s")
+            assert (kept.name, kept.recap, kept.metadata) == (
+                "Mine", "long", {"shelf": {"x": 2}, "mine": True}
+            )  # fmt: skip
+            newer = IncomingSession(
+                "s", chain("a", "b", "c"), name="Bears", recap="long", metadata=newer.metadata
+            )
+            assert result.warnings == {
+                "sessions: name was changed here since it was taken over, and stays so": 1
+            }
+        assert texts(store) == ["a", "b", "c"]
+
+    def test_what_nobody_changed_follows_the_source(self, run: Run, store: wilk.Store) -> None:
+        for name in ("Wolves", "Bears", "Owls"):
+            assert run(IncomingSession("s", chain("a"), name=name, created_at=LONG_AGO)).warnings == {}
+            assert store.sessions.get("s").name == name
+
+    def test_a_user_keeps_the_name_and_address_given_here(self, run: Run, store: wilk.Store) -> None:
+        run(IncomingUser("u1", "Ada", email="ada@example.org", metadata={"shelf": 1}))
+        store.users.save("u1", email="ada@home.example", metadata={"shelf": 1, "mine": 2})
+        run(IncomingUser("u1", "Ada L.", email="ada@example.org", metadata={"shelf": 3}))
+        kept = store.users.get("u1")
+        assert (kept.name, kept.email, kept.metadata) == (
+            "Ada L.", "ada@home.example", {"shelf": 3, "mine": 2}
+        )  # fmt: skip
+
+    def test_edits_of_a_definition_stay_and_what_the_source_says_is_a_revision(
+        self, run: Run, store: wilk.Store
+    ) -> None:
+        def helper(**values: Any) -> IncomingDefinition:
+            return IncomingDefinition(
+                "agents", "a", "helper", {"name": "Helper", "system_prompt": "Be kind.", **values}
+            )
+
+        run(helper())
+        store.catalog.save(
+            "agents", "helper", {"name": "Helper", "system_prompt": "Be brief.", "category": "mine"}
+        )
+        result = run(helper(description="It helps", system_prompt="Be very kind."))
+        kept = {"name": "Helper", "system_prompt": "Be brief.", "category": "mine", "description": "It helps"}
+        assert store.catalog.read("agents", "helper") == kept
+        said = [one.definition.get("system_prompt") for one in store.catalog.history("agents", "helper")]
+        assert said == ["Be kind.", "Be brief.", "Be very kind.", "Be brief."]
+        assert list(result.warnings) == [
+            "agents that were edited here since they were taken over keep what was edited; "
+            "what the source says is the revision before"
+        ]
+        run(helper(description="It helps a lot", system_prompt="Be very kind."))
+        assert store.catalog.read("agents", "helper") == {**kept, "description": "It helps a lot"}
+
+    def test_a_definition_that_was_removed_here_comes_back_aloud(self, run: Run, store: wilk.Store) -> None:
+        run(IncomingDefinition("agents", "a", "helper", {"name": "Helper"}))
+        store.catalog.remove("agents", "helper")
+        assert run(IncomingDefinition("agents", "a", "helper", {"name": "Helper"})).warnings == {}
+        result = run(IncomingDefinition("agents", "a", "helper", {"name": "Helper", "description": "x"}))
+        assert [text.split(":")[0] for text in result.warnings] == [
+            "definitions that were removed here came back"
+        ]
+
+
+def test_what_was_rolled_back_is_not_counted_as_written(run: Run, store: wilk.Store) -> None:
+    run(IncomingSession("s", chain("a")))
+    store.sessions.remove("s")
+    result = run(IncomingSession("s", chain("a", "b")))
+    assert [(one.kind, one.created, one.failed) for one in result.kinds] == [("sessions", 0, 1)]
+    broken = [*chain("x", "y"), IncomingMessage("m3", "user", "z", importance=7.0, parent="m2")]
+    result = run(IncomingSession("t", broken))
+    assert [(one.kind, one.created, one.failed) for one in result.kinds] == [("sessions", 0, 1)]
+    assert store.sessions.find("t") is None

@@ -106,8 +106,14 @@ class TestAdding:
         assert store.interactions.get("i").user_query == "one"
         assert store.interactions.actions("i") == []
 
-    def test_what_no_database_keeps_becomes_a_mark(self, store: wilk.Store) -> None:
-        assert store.interactions.add("a\0b\ud800").user_query == "a�b?"
+    def test_what_no_database_keeps_comes_back_all_the_same(self, store: wilk.Store) -> None:
+        asked = store.interactions.add("a\0b\ud800")
+        assert store.interactions.get(asked.id) == asked
+        assert [one.user_query for one in store.interactions.list()] == ["a\0b\ud800"]
+        assert store.interactions.related(asked.id).interaction == asked
+        assert store.interactions.search("a\0b") == [asked]
+        assert store.interactions.update(asked.id, user_query="plain").user_query == "plain"
+        assert store.interactions.get(asked.id).user_query == "plain"
 
     def test_a_bad_action_keeps_nothing(self, store: wilk.Store) -> None:
         with pytest.raises(wilk.Invalid, match=r"^actions\.1\.action_type None"):

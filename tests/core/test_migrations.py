@@ -132,7 +132,7 @@ def up(migrator, db):
 
 
 def backups(home: Path) -> list[Path]:
-    return sorted((home / "backups").glob("*.db")) if (home / "backups").exists() else []
+    return sorted((home / "backups").glob("*/wilk.db")) if (home / "backups").exists() else []
 
 
 class TestTheSchema:
@@ -284,7 +284,7 @@ class TestALaterMigration:
         with wilk.open_store(home=home):
             pass
         (backup,) = backups(home)
-        assert "9002_mood" in backup.name
+        assert "9002_mood" in backup.parent.name
         with closing(sqlite3.connect(backup)) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
             assert connection.execute("SELECT COUNT(*) FROM messages").fetchone() == (5,)

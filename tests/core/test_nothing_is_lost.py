@@ -231,6 +231,7 @@ CALLS: dict[str, Call | str] = {
     "world_models.deactivate": "sets a flag",
     "world_models.restore": "changes a record by a snapshot, which stays",
     "tools.run": "writes a call into the log",
+    "forgetting.run": "the one exception: what a person wants forgotten goes for good, which test_forgetting.py holds",
     "archive.restore": "takes rows out of the archive",
     "facts.retract": "sets the end of a belief",
     "memories.save_sequence": "writes one record, or changes it",

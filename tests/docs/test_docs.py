@@ -37,6 +37,7 @@ KINDS = {
     "register_registries": "registries",
     "register_importers": "importers",
     "register_exporters": "exporters",
+    "register_sources": "sources",
 }
 _LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]+))?\)")
 _OF_THE_REPOSITORY = re.compile(r"`((?:\.ci|benchmarks|core|docs|examples|plugins|tests)/[\w./-]+)`")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from wilk.aio import AsyncStore, open_async_store
-from wilk.errors import Closed, Invalid, NotFound
+from wilk.errors import BackendError, Closed, Invalid, NotFound
 from wilk.records.archive import Archived
 from wilk.records.decoding import decoder
 from wilk.records.learning import Action, Feedback, Interaction, Pattern, Preference, WorldModel
@@ -375,6 +375,15 @@ class LearningStore:
             return
 
     # -- clearing -------------------------------------------------------------------------
+
+    async def vacuum_database(self) -> None:
+        """Write the database anew without the room of what was removed; it must not be in a transaction.
+
+        Raises BackendError when others keep it from being done, or the disk has no room for it.
+        """
+        (step,) = (await self.store.maintain(["compact"])).steps
+        if step.result != "ok":
+            raise BackendError(f"the database was not compacted: {step.said}")
 
     async def clear_patterns(self) -> None:
         """Move all patterns into the archive."""

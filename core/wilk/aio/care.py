@@ -5,6 +5,7 @@ from __future__ import annotations
 from wilk.aio.nouns import Noun, aside, reading
 from wilk.care.backups.backups import Backups
 from wilk.care.doctor.doctor import Doctor
+from wilk.care.forgetting.forgetting import Forgetting
 
 
 class AsyncDoctor(Noun):
@@ -27,3 +28,15 @@ class AsyncBackups(Noun):
     remove = aside(Backups.remove)
     prune = aside(Backups.prune)
     restore = aside(Backups.restore)
+
+
+class AsyncForgetting(Noun):
+    """The verbs of forgetting, awaited."""
+
+    plan = aside(Forgetting.plan)
+    run = aside(Forgetting.run)
+    again = aside(Forgetting.again)
+    certificates = reading(Forgetting.certificates)
+    certificate = reading(Forgetting.certificate)
+    verify = aside(Forgetting.verify)
+    search = aside(Forgetting.search)

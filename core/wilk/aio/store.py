@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from wilk.aio.caches import AsyncCache
-from wilk.aio.care import AsyncBackups, AsyncDoctor
+from wilk.aio.care import AsyncBackups, AsyncDoctor, AsyncForgetting
 from wilk.aio.connectome import (
     AsyncCacheEntries,
     AsyncChunks,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from wilk.clock import Clock
     from wilk.definitions.watcher import Watcher
     from wilk.host import Host
-    from wilk.records.care import Health, Statistics
+    from wilk.records.care import Health, Maintenance, Statistics
     from wilk.records.definitions import SyncReport
     from wilk.records.search import Found
     from wilk.records.transfer import Moved, Progress
@@ -97,6 +97,7 @@ class AsyncStore:
         self.exports = AsyncExports(workers, lambda: store.exports)
         self.backups = AsyncBackups(workers, lambda: store.backups)
         self.doctor = AsyncDoctor(workers, lambda: store.doctor)
+        self.forgetting = AsyncForgetting(workers, lambda: store.forgetting)
 
     @property
     def settings(self) -> Settings:
@@ -232,6 +233,23 @@ class AsyncStore:
         ``quick`` leaves those out.
         """
         return await self._workers.aside(lambda: self._store.statistics(quick=quick))
+
+    async def maintain(
+        self,
+        steps: Collection[str] | None = None,
+        *,
+        quick: bool = False,
+        progress: Callable[[Progress], object] | None = None,
+    ) -> Maintenance:
+        """Check the database, and do what keeps it fast and small; tell of each step what came of it.
+
+        By default all steps that keep nobody waiting for long; with ``quick`` the short ones. ``steps`` names
+        those to do; ``compact`` is done only when it is named. Others may write meanwhile: what they keep
+        from being done is told as ``busy``. Nothing that somebody wrote is changed or removed. ``progress``
+        is called before each step, on a thread of the store. Raises Invalid for a step that there is none of,
+        and Conflict within a transaction.
+        """
+        return await self._workers.aside(lambda: self._store.maintain(steps, quick=quick, progress=progress))
 
     async def close(self) -> None:
         """Wait for open transactions, then close. Closing twice does nothing."""

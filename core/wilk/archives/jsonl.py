@@ -1,14 +1,14 @@
 """The archive in files: compressed JSON lines in the home folder, ``archive/000001.jsonl.gz`` and so on.
 
-Files only grow, and plain ``zcat`` reads them. What is handed over in one go makes one gzip member,
-so that reading a row unpacks that member alone.
+Files only grow, but for what is forgotten, and plain ``zcat`` reads them. What is handed over in one go makes
+one gzip member, so that reading a row unpacks that member alone.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import takewhile
 from pathlib import Path
@@ -24,6 +24,7 @@ from wilk.hookspecs import hookimpl
 from wilk.settings import Settings
 
 _FILE_SIZE = "64MB"
+_LINES = 500
 _NAME = re.compile(r"(\d{6,18})\.jsonl\.gz", re.ASCII)
 
 
@@ -41,6 +42,11 @@ class Jsonl:
         self._timeout = timeout
         self._known = (0, 0, 0)  # the newest file: its number, its last member's offset and end
         self._member: tuple[tuple[int, int], list[bytes]] = ((0, 0), [])  # what was read last
+
+    @property
+    def folder(self) -> Path:
+        """Where the files lie, which backups take along."""
+        return self._folder
 
     def exclusive(self) -> AbstractContextManager[None]:
         """Keep other threads and processes from appending while the block runs; raises Busy."""
@@ -94,6 +100,61 @@ class Jsonl:
                 found[order] = held[line]
         return found
 
+    def forget(self, gone: Callable[[bytes], bool], moved: Callable[[Mapping[str, str]], object]) -> int:
+        """Write files anew without the lines that ``gone`` is true of; return how many those were.
+
+        What a file holds beside them is appended to a new one, ``moved`` is told where it lies now, and the
+        file is removed then: whenever this is broken off, each line that stays is where its place says.
+        """
+        count = 0
+        try:
+            for number in self._numbers():
+                kept, went = self._parted(number, gone)
+                if not went:
+                    continue
+                places = self._rewritten(kept)
+                moved(places)
+                self._known = (0, 0, 0)
+                self._member = ((0, 0), [])
+                self._file(number).unlink()
+                sync_folder(self._folder)
+                count += went
+        except OSError as error:
+            raise BackendError(f"{self._folder} cannot be written: {error.strerror}") from error
+        return count
+
+    def _parted(self, number: int, gone: Callable[[bytes], bool]) -> tuple[list[tuple[str, bytes]], int]:
+        """The lines of a file that stay, with their places, and how many do not."""
+        kept: list[tuple[str, bytes]] = []
+        went = 0
+        for offset, after in offsets(self._file(number)):
+            if after is None:
+                break  # what a crash left: nobody knows its place
+            for n, line in enumerate(unpacked(self._file(number), offset).split(b"\n")[:-1]):
+                if gone(line):
+                    went += 1
+                else:
+                    kept.append((_place(number, offset, n, line), line))
+        return kept, went
+
+    def _rewritten(self, kept: Sequence[tuple[str, bytes]]) -> dict[str, str]:
+        """Write lines into a new file; return where each lies, by where it lay."""
+        places: dict[str, str] = {}
+        number, end = max(self._numbers(), default=0) + 1, 0
+        for start in range(0, len(kept), _LINES):
+            some = kept[start : start + _LINES]
+            if end >= self._file_size:
+                number, end = number + 1, 0
+            member = packed(b"".join(line + b"\n" for _, line in some))
+            self._write(number, end, member)
+            places |= {old: _place(number, end, n, line) for n, (old, line) in enumerate(some)}
+            end += len(member)
+        return places
+
+    def _numbers(self) -> list[int]:
+        names = [_NAME.fullmatch(file.name) for file in self._folder.glob("*.jsonl.gz")]
+        return sorted(int(name[1]) for name in names if name is not None)
+
     def close(self) -> None:
         """Nothing is kept open."""
 
@@ -113,8 +174,7 @@ class Jsonl:
         The end is None when the file holds something else, or a member that cannot be read: what
         follows goes into a new file then, and this one is left as it is. Zeros: there is none.
         """
-        names = [_NAME.fullmatch(file.name) for file in self._folder.glob("*.jsonl.gz")]
-        number = max((int(name[1]) for name in names if name is not None), default=0)
+        number = max(self._numbers(), default=0)
         if not number:
             return 0, 0, 0
         file = self._file(number)

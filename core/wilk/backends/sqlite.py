@@ -22,10 +22,10 @@ from wilk.models.statements import Statement
 from wilk.settings import check
 
 if TYPE_CHECKING:
-    from wilk.contracts.backends import Execute
     from peewee import Database
 
-    from wilk.contracts import Erasing, Figures
+    from wilk.contracts import Erasing, Figures, Maintaining
+    from wilk.contracts.backends import Execute
     from wilk.settings import Settings
 
 MEMORY = ":memory:"
@@ -74,6 +74,7 @@ def open_sqlite(url: str, settings: Settings) -> Opened:
             readonly=readonly,
             identity=lambda _: name,
             figures=_figures(None, readonly),
+            maintenance=lambda: _maintenance(None, readonly=readonly),
         )
     file = Path(path).expanduser().absolute()
     if readonly:
@@ -89,6 +90,7 @@ def open_sqlite(url: str, settings: Settings) -> Opened:
             identity=lambda _: _identity(file),
             folder=file.with_name(file.name + ".files"),
             figures=_figures(file, True),
+            maintenance=lambda: _maintenance(file, readonly=True),
             translate=lambda error: _damaged(file, error),
         )
     _private_file(file)
@@ -106,6 +108,7 @@ def open_sqlite(url: str, settings: Settings) -> Opened:
         identity=lambda _: _identity(file),
         folder=file.with_name(file.name + ".files"),
         figures=_figures(file, False),
+        maintenance=lambda: _maintenance(file, readonly=False),
         erasing=lambda engine: _erasing(engine, file, timeout),
         translate=lambda error: _damaged(file, error),
     )
@@ -117,7 +120,8 @@ def _damaged(file: Path, error: Exception) -> BackendError | None:
     if "not a database" not in text and "image is malformed" not in text:
         return None
     return BackendError(
-        f"{file} is no SQLite database, or is damaged ({text}); name another file, or put a copy of it back"
+        f"{file} is no SQLite database, or is damaged ({text}); name another file, put a copy of it back, or "
+        f"write what can be read into a new one with `wilk recover {file} NEW`"
     )
 
 
@@ -140,6 +144,12 @@ def _erasing(engine: Any, file: Path, timeout: float) -> Erasing:
     from wilk.backends.sqlite_erasing import SqliteErasing  # rarely needed
 
     return SqliteErasing(engine, file, timeout)
+
+
+def _maintenance(file: Path | None, *, readonly: bool) -> Maintaining:
+    from wilk.backends.sqlite_maintenance import SqliteMaintenance
+
+    return SqliteMaintenance(file, readonly=readonly)
 
 
 def _identity(file: Path) -> str:

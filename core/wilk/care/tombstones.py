@@ -35,7 +35,8 @@ class Tombstones:
         return bool(self._engine.select(one.select(one.kind).limit(1)))
 
     def put(self, certificate: str, records: Iterable[tuple[str, str]]) -> None:
-        """Note records by kind and id; within a transaction."""
+        """Note records by kind and id; within a transaction. One that was forgotten before, and made anew
+        since, is forgotten now."""
         one = models.Forgotten
         now = self._engine.clock.now()
         for kind, id in records:
@@ -46,7 +47,10 @@ class Tombstones:
                 one.certificate_id: certificate,
                 one.forgotten_at: now,
             }
-            self._engine.run(one.insert(row).on_conflict("nothing"))
+            again = one.insert(row).on_conflict(
+                conflict_target=[one.kind, one.hash], preserve=[one.certificate_id, one.forgotten_at]
+            )
+            self._engine.run(again)
 
 
 def _find() -> Any:

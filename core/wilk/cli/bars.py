@@ -43,7 +43,7 @@ class Bar:
         tenth = progress.done * 10 // progress.of if progress.of else 0
         if tenth > self._tenth and progress.of >= _WORTH_LINES:
             self._tenth = tenth
-            self._out.note(f"{progress.step}: {progress.done:,} of {progress.of:,} rows")
+            self._out.note(f"{progress.step}: {_counted(progress)}")
 
     def close(self) -> None:
         """Take the bar off the terminal."""
@@ -55,7 +55,7 @@ class Bar:
         part = progress.done / progress.of if progress.of else 1.0
         full = round(part * _WIDTH)
         text = f"{progress.step} [{'#' * full}{'.' * (_WIDTH - full)}] {part:4.0%}"
-        text += f" {progress.done:,} of {progress.of:,} rows{self._left(progress, now)}  {progress.kind}"
+        text += f" {_counted(progress)}{self._left(progress, now)}  {progress.kind}"
         sys.stderr.write(f"\r{text[: max(terminal_width() - 1, 10)]}\x1b[K")
         sys.stderr.flush()
 
@@ -69,3 +69,9 @@ class Bar:
         minutes, seconds = divmod(seconds, 60)
         hours, minutes = divmod(minutes, 60)
         return f", {hours}:{minutes:02}:{seconds:02} left" if hours else f", {minutes}:{seconds:02} left"
+
+
+def _counted(progress: Progress) -> str:
+    """How much is done of how much: of what is read, bytes or rows, nobody knows here which."""
+    what = "" if progress.step == "reading" else " rows"
+    return f"{progress.done:,} of {progress.of:,}{what}"

@@ -139,7 +139,7 @@ def _show(out: Output, findings: Sequence[Finding]) -> None:
     for one in findings:
         out.line(Styled(f"{one.severity:<8}", _STYLES[one.severity]), Styled(one.check, "cyan"), one.what)
         if one.records:
-            more = ", …" if one.count > _RECORDS else ""
+            more = ", …" if one.affected > _RECORDS else ""
             out.line(Styled(f"{', '.join(one.records[:_RECORDS])}{more}", "dim"), indent=" " * 9)
         if one.remedy:
             out.line(f"repair: {one.remedy}", indent=" " * 9)

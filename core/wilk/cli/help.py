@@ -36,10 +36,12 @@ _GROUPS = {
     ),
     "Search": ("search", "index", "vectors"),
     "Tools and packages": ("tools", "registry"),
-    "Archive": ("archive", "retention"),
+    "Archive": ("archive", "retention", "forget"),
     "In and out": ("import", "export", "move"),
     "The rest": (
         "backup",
+        "maintain",
+        "recover",
         "health",
         "doctor",
         "stats",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from wilk.contracts.backends import Backend as Backend
     from wilk.contracts.backends import Bus as Bus
     from wilk.contracts.backends import BusKind as BusKind
+    from wilk.contracts.backends import Erasing as Erasing
     from wilk.contracts.backends import FullText as FullText
     from wilk.contracts.backends import Opened as Opened
     from wilk.contracts.backends import Pool as Pool
@@ -38,11 +39,15 @@ if TYPE_CHECKING:
     from wilk.contracts.figures import Replica as Replica
     from wilk.contracts.figures import Sizes as Sizes
     from wilk.contracts.figures import TableSize as TableSize
+    from wilk.contracts.maintenance import Maintaining as Maintaining
+    from wilk.contracts.maintenance import Outcome as Outcome
+    from wilk.contracts.maintenance import Step as Step
     from wilk.contracts.registries import Registry as Registry
     from wilk.contracts.registries import RegistrySource as RegistrySource
     from wilk.contracts.tools import Tool as Tool
     from wilk.contracts.tools import ToolContext as ToolContext
     from wilk.contracts.transfer import Choice as Choice
+    from wilk.contracts.transfer import Documents as Documents
     from wilk.contracts.transfer import Exporter as Exporter
     from wilk.contracts.transfer import Importer as Importer
     from wilk.contracts.transfer import Incoming as Incoming
@@ -53,7 +58,9 @@ if TYPE_CHECKING:
     from wilk.contracts.transfer import IncomingRecord as IncomingRecord
     from wilk.contracts.transfer import IncomingSession as IncomingSession
     from wilk.contracts.transfer import IncomingUser as IncomingUser
+    from wilk.contracts.transfer import IncomingVector as IncomingVector
     from wilk.contracts.transfer import Reading as Reading
+    from wilk.contracts.transfer import SourceKind as SourceKind
     from wilk.contracts.transfer import Writing as Writing
     from wilk.contracts.vectors import Nearest as Nearest
     from wilk.contracts.vectors import SpaceRows as SpaceRows
@@ -64,16 +71,18 @@ API_VERSION = (1, 0)
 
 _FAMILIES = {
     "archives": ("ArchiveStorage", "Archive"),
-    "backends": ("Bus", "BusKind", "FullText", "Pool", "Opened", "Backend"),
+    "backends": ("Bus", "BusKind", "Erasing", "FullText", "Pool", "Opened", "Backend"),
     "caches": ("CachePolicy", "CacheStorage", "CacheTier"),
     "definitions": ("DefinitionKind", "Problem", "SchemaNode"),
     "embedders": ("Embedding", "Embedder"),
     "extensions": ("Tokenizer", "Strategy", "Command", "ModelSet"),
+    "maintenance": ("Maintaining", "Outcome", "Step"),
     "figures": ("EngineState", "Figures", "Lock", "PoolFigures", "Replica", "Sizes", "TableSize"),
     "registries": ("RegistrySource", "Registry"),
     "tools": ("Tool", "ToolContext"),
     "transfer": (
         "Choice",
+        "Documents",
         "Exporter",
         "Importer",
         "Incoming",
@@ -84,7 +93,9 @@ _FAMILIES = {
         "IncomingRecord",
         "IncomingSession",
         "IncomingUser",
+        "IncomingVector",
         "Reading",
+        "SourceKind",
         "Writing",
     ),
     "vectors": ("SpaceRows", "Nearest", "VectorIndex"),

@@ -12,7 +12,17 @@ if TYPE_CHECKING:
 
 
 class ArchiveStorage(Protocol):
-    """Keeps archived rows outside of the database. Several processes may use one at once."""
+    """Keeps archived rows outside of the database. Several processes may use one at once.
+
+    A storage may have one more method, by which rows of a person are forgotten:
+    ``forget(gone, moved) -> int`` removes for good every line that ``gone(line)`` is true of, and returns how
+    many. Where others lie at another place then, it calls ``moved`` with the new place by the old one, once
+    they are there for good and before they leave the old one. It is called within ``exclusive()``. Without it
+    what lies there cannot be forgotten, and a certificate says so.
+
+    One that keeps rows in files of a folder, which only grow otherwise, may have the folder's path as
+    ``folder``: backups take the files along, and put back what is missing of them.
+    """
 
     def exclusive(self) -> AbstractContextManager[None]:
         """Keep other threads and processes from appending while the block runs; raises Busy.

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from peewee import Database
 
     from wilk.contracts.figures import Figures
+    from wilk.contracts.maintenance import Maintaining
     from wilk.contracts.vectors import VectorIndex
     from wilk.definitions.watcher import Watcher
     from wilk.errors import WilkError
@@ -90,9 +91,10 @@ class Erasing(Protocol):
         row)`` is true of; return how many. A row is told by its columns as far as the copy has them.
         ``file``: from that one alone, which is such a copy and lies in a backup."""
 
-    def erase(self) -> Collection[str]:
+    def erase(self, *, full: bool = False) -> Collection[str]:
         """Write anew what may still hold deleted rows (free pages, logs, full text); outside of any
-        transaction. Returns sentences on what could not be done, or cannot be promised."""
+        transaction. ``full``: also what keeps others out for long. Returns sentences on what could not be
+        done, or cannot be promised."""
 
 
 class Bus(Protocol):
@@ -156,8 +158,9 @@ class Opened:
     behind those there are; for engines that do not do so by themselves when rows come with numbers of their
     own. ``rows_per_insert``: how many rows one INSERT takes at best.
     ``figures``: makes what tells of the engine, for ``store.health()`` and ``store.statistics()``.
-    ``unchecked``: lets the connection at hand write rows for a block, outside of a transaction, whose references
-    lead nowhere, where the engine can do that: a repair that is undone puts them back.
+    ``maintenance``: makes what keeps the engine well, for ``store.maintain()``.
+    ``unchecked``: lets the connection at hand write rows whose references lead nowhere, for a block outside
+    of transactions, where the engine can do that: a repair that is undone puts such rows back.
     ``erasing``: given the store's engine, makes what :class:`Erasing` is, for forgetting.
     """
 
@@ -189,6 +192,7 @@ class Opened:
     renumber: Callable[[Execute, str, str], object] | None = None
     rows_per_insert: int = 100
     figures: Callable[[], Figures] | None = None
+    maintenance: Callable[[], Maintaining] | None = None
     unchecked: Callable[[Execute], AbstractContextManager[Any]] | None = None
     erasing: Callable[[Any], Erasing] | None = None
 

@@ -15,7 +15,7 @@ from wilk.definitions.syncing import Syncing, no_folder
 from wilk.definitions.tables import Files, Revisions, Table
 from wilk.definitions.waiting import Waiting
 from wilk.engine import Engine
-from wilk.errors import NotFound
+from wilk.errors import Invalid, NotFound
 from wilk.events import Events
 from wilk.records.definitions import DefinitionFile, Failure, Revision, SyncReport
 
@@ -129,6 +129,8 @@ class Catalog:
         transaction the file is written when that commits. Raises InvalidDefinition, Conflict for
         a name that is taken, and Rejected.
         """
+        if not isinstance(id, str):
+            raise Invalid(f"{kind} id is {type(id).__name__}: a text is wanted")
         return self.save_all(kind, {id: definition})[0]
 
     def save_all(self, kind: str, definitions: Mapping[str, Mapping[str, Any]]) -> list[Any]:

@@ -180,7 +180,7 @@ class Table:
         """The record that values of a row make, before they are written."""
         known = {
             **values,
-            "definition": codec.loads(values["definition"]),
+            "definition": codec.kept(values["definition"], dict),
             "kind": self.kind.name,
             "created_at": created_at,
         }

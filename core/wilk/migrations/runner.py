@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -15,12 +15,19 @@ FOLDER = Path(__file__).parent
 TABLE = "wilk_migrations"
 
 
-def migrate(engine: Engine, opened: Opened, model_sets: Iterable[ModelSet]) -> list[str]:
+def migrate(
+    engine: Engine,
+    opened: Opened,
+    model_sets: Iterable[ModelSet],
+    *,
+    backup: Callable[[str], object] | None = None,
+) -> list[str]:
     """Apply what is pending of wilk's migrations and of the plugins'; return the names applied.
 
     Costs one small query per set when nothing is pending. Otherwise the backend's lock is taken
     (the runner itself is not safe when several processes start at once), a database that holds
-    data is backed up, and the full-text index is put back if a rebuilt table lost its triggers.
+    data is backed up by ``backup``, which is given a label, and the full-text index is put back if
+    a rebuilt table lost its triggers.
     """
     sets = [(TABLE, FOLDER, "wilk")]
     sets += [(f"{one.name}_migrations", one.migrations, f"plugin {one.name}") for one in model_sets]
@@ -41,15 +48,19 @@ def migrate(engine: Engine, opened: Opened, model_sets: Iterable[ModelSet]) -> l
                 continue  # another process was faster
             if table == TABLE and not before:
                 _refuse_foreign(engine)
-            if opened.backup is not None and not backed_up and applied[TABLE]:
-                opened.backup(f"before-{_pending(folder, before, owner)[-1]}")
+            if backup is not None and not backed_up and applied[TABLE]:
+                backup(f"before-{_pending(folder, before, owner)[-1]}")
                 backed_up = True
             with engine.pinned():
-                done += _run(engine, opened, folder, table)
+                done += apply(engine, opened, folder, table)
     return done
 
 
-def _run(engine: Engine, opened: Opened, folder: Path, table: str) -> list[str]:
+def apply(engine: Engine, opened: Opened, folder: Path, table: str, *, last: str | None = None) -> list[str]:
+    """Apply a folder's migrations up to and with the one named ``last``, by default all; return their names.
+
+    Within ``engine.pinned()``, and while nobody else migrates.
+    """
     from playhouse.migrations import Runner  # slow to import, and rarely needed
 
     names: list[str] = []
@@ -57,6 +68,8 @@ def _run(engine: Engine, opened: Opened, folder: Path, table: str) -> list[str]:
         runner = Runner(engine.database, str(folder), table_name=table)
         runner.History.create_table()
         for migration in runner.status():
+            if last is not None and migration.name > last:
+                break
             if migration.applied is None and migration.path is not None:
                 module = migration.load()
                 with runner.migrator.migration_context(getattr(module, "atomic", True)):

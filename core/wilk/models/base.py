@@ -70,12 +70,12 @@ class JsonField(TextField):
     def db_value(self, value: Any) -> str | None:
         if value is None or (self.empty is not None and not value):
             return None
-        return codec.dumps(value)
+        return codec.dumps(value, self.name)
 
     def python_value(self, value: Any) -> Any:
         if value is None:
             return None if self.empty is None else self.empty()
-        return codec.loads(value)
+        return codec.kept(value)
 
 
 class BytesField(peewee.Field):

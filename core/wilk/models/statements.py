@@ -8,6 +8,7 @@ holds them equal to what the models give.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -32,6 +33,26 @@ def param(name: str) -> Any:
     from peewee import Value
 
     return Value(_Named(name), converter=False, unpack=False)
+
+
+_SIZES = (4, 16, 64, 128)
+
+
+def padded(values: Sequence[Any], most: int) -> Iterator[Sequence[Any]]:
+    """Split values into runs of a few sizes, ``most`` the longest, the last value repeated to fill one.
+
+    So a list of any length is asked for with few different statements, each of them compiled once.
+    """
+    sizes = (*(size for size in _SIZES if size < most), most)
+    for start in range(0, len(values), most):
+        some = list(values[start : start + most])
+        size = next(size for size in sizes if size >= len(some))
+        yield some + some[-1:] * (size - len(some))
+
+
+def places(size: int) -> list[Any]:
+    """Stand for a list of so many values, as :func:`padded` gives them."""
+    return [param(f"value{number}") for number in range(size)]
 
 
 def compiled(database: Database, query: Any) -> Statement:

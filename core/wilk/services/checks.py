@@ -138,5 +138,13 @@ def _storable(name: str, value: str) -> str:
 
 def _wrong(name: str, value: Any, wanted: str) -> Invalid:
     """The error about a value, of which no more than its beginning is shown."""
-    shown = repr(value[:_SHOWN] if isinstance(value, (str, bytes)) else value)
-    return Invalid(f"{name} {shown if len(shown) <= _SHOWN else shown[:_SHOWN] + '…'}: {wanted}")
+    return Invalid(f"{name} {shown(value)}: {wanted}")
+
+
+def shown(value: Any) -> str:
+    """The beginning of a value for an error, whatever it is."""
+    try:
+        text = repr(value[:_SHOWN] if isinstance(value, (str, bytes)) else value)
+    except RecursionError:
+        return f"a {type(value).__name__} that is nested too deeply to be shown"
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"

@@ -135,6 +135,7 @@ class Groups:
 
     def add(self, group_id: str, user_id: str, *, role: str = "member") -> Membership:
         """Put a user into a group, or change their role in it."""
+        checks.filled("role", role)
         with self._engine.transaction():
             self.get(group_id)
             if not self._engine.rows(models.User.select(models.User.id).where(models.User.id == user_id)):
@@ -206,6 +207,8 @@ def _save(
     values = {name: value for name, value in given.items() if value is not UNSET}
     if "name" in values:
         checks.filled(f"{kind} name", values["name"])
+    for field in ("email", "external_id"):
+        checks.text(field, values.get(field))
     try:
         if engine.run(model.update({**values, "updated_at": now}).where(model.id == id)):
             return id

@@ -19,6 +19,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -370,11 +371,21 @@ class BackendSuite(BackendFaults):
         store: Store,
         has: Callable[[str], bool],
         seen: Seen,
+        tmp_path: Path,
     ) -> None:
         store.sessions.create()
         opened = backend.open(url, Settings(url=url, **settings))
         backup = opened.backup if isinstance(opened, Opened) else None
-        seen.capability("backup", promised=has("backup"), works=backup is not None)
+        if isinstance(opened, Opened) and opened.copy is not None:
+            opened.copy(tmp_path / "copy.db")
+            with open_store(
+                f"sqlite:///{tmp_path}/copy.db", host=Host(*_embedded(), entry_points=False)
+            ) as other:
+                assert [one.id for one in other.sessions.list()] == [one.id for one in store.sessions.list()]
+            works = True
+        else:
+            works = backup is not None
+        seen.capability("backup", promised=has("backup"), works=works)
         seen.check()
         if backup is not None:
             copy = backup("suite")

@@ -13,6 +13,8 @@ from wilk.contracts import Choice
 from wilk.errors import Conflict, Invalid
 from wilk.records.transfer import Exported
 
+_DATABASE = b"SQLite format 3\0"
+
 if TYPE_CHECKING:
     from wilk.contracts import Exporter
     from wilk.store import Store
@@ -57,6 +59,8 @@ class Exports:
         partial = path.with_name(f".{os.getpid()}.partial.{path.name}")  # its suffix says how to pack it
         try:
             chosen.write(self._store, partial, Choice(sessions, user), writing)
+            if path.exists():
+                _check_replaced(path, partial)
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             partial.replace(path)
@@ -71,6 +75,24 @@ class Exports:
     def exporters(self) -> Sequence[Exporter]:
         """List the exporters there are, plugins' among them."""
         return self._store.host.exporters()
+
+
+def _check_replaced(path: Path, new: Path) -> None:
+    """Raise Conflict for what no earlier export can have been: a database, a folder of other things."""
+    if path.is_dir() != new.is_dir():
+        what, wanted = ("folder", "file") if path.is_dir() else ("file", "folder")
+        raise Conflict(f"{path} is a {what}, and this export is a {wanted}; name another one")
+    if path.is_file():
+        with path.open("rb") as file:
+            if file.read(len(_DATABASE)) == _DATABASE:
+                raise Conflict(f"{path} is a database, which is not written over; name another file")
+        return
+    kinds = {one.suffix for one in new.iterdir()}
+    for one in path.iterdir():
+        if one.suffix not in kinds or one.is_dir() != any(other.is_dir() for other in new.glob(one.name)):
+            raise Conflict(
+                f"{path} holds {one.name}, which is of no such export, and would be lost; name another folder"
+            )
 
 
 class _Writing:

@@ -243,3 +243,18 @@ def write(store: wilk.Store, text: str) -> None:
 def configure(tmp_path: Path, text: str) -> None:
     (tmp_path / "home").mkdir(exist_ok=True)
     (tmp_path / "home" / "config.yaml").write_text(text)
+
+
+def test_what_is_forgotten_is_in_no_entry(store: wilk.Store) -> None:
+    store.users.save("anna-0001", name="Anna of the wolves")
+    store.users.save("bert-0002", name="Bert")
+    session = store.sessions.create(user="anna-0001").id
+    store.messages.append(session, "user", "hello")
+    plan = store.forgetting.plan(user="anna-0001")
+    assert plan.plugins["audit_entries"] >= 3
+    store.forgetting.run(user="anna-0001")
+    told = "\n".join(f"{entry.record_id} {entry.summary}" for entry in entries(store, last=1000))
+    assert "Anna" not in told
+    assert "anna-0001" not in told
+    assert session not in told
+    assert "Bert" in told

@@ -167,6 +167,13 @@ def forget(tree: Tree) -> None:
                 _safe(tree, 0)
 
 
+def unfinished(tree: Tree) -> list[str]:
+    """The journals of changes that were begun and not ended; none while others are at work on the tree."""
+    with suppress(OSError, WilkError), tree.locked(0.0):
+        return [file.name for file in _files(tree) if file.suffix == ".json"]
+    return []
+
+
 def _of_another_run(end: dict[str, Any]) -> bool:
     """Whether the machine may have lost its power since a journal was written."""
     return not end["boot"] or end["boot"] != _boot()

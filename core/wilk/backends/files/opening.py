@@ -26,6 +26,7 @@ from wilk.settings import check
 if TYPE_CHECKING:
     from peewee import Database
 
+    from wilk.contracts import Erasing, Maintaining
     from wilk.settings import Settings
     from wilk.store import Store
 
@@ -42,7 +43,11 @@ def opened(url: str, settings: Settings) -> Opened:
     if check(passed, url).get("readonly", settings.readonly):
         if not tree.index.exists() or not tree.seen.exists():
             raise NotFound("store with an index", str(base), "open it without readonly once to make it")
-        return replace(open_sqlite(address, settings), folder=tree.base / BESIDE)
+        return replace(
+            open_sqlite(address, settings),
+            folder=tree.base / BESIDE,
+            maintenance=lambda: _maintenance(tree, readonly=True),
+        )
     try:
         private_folder(base)
         private_folder(tree.index.parent)
@@ -102,8 +107,23 @@ def _writing(tree: Tree, inner: Opened) -> Opened:
         committing=follows.committing,
         follow=follows.follow,
         backup=follows.backup,
+        put_back=None,
         folder=tree.base / BESIDE,
+        maintenance=lambda: _maintenance(tree, readonly=False),
+        erasing=lambda engine: _erasing(engine, tree),
     )
+
+
+def _maintenance(tree: Tree, *, readonly: bool) -> Maintaining:
+    from wilk.backends.files.maintenance import FilesMaintenance  # rarely needed
+
+    return FilesMaintenance(tree, readonly=readonly)
+
+
+def _erasing(engine: Any, tree: Tree) -> Erasing:
+    from wilk.backends.files.erasing import FilesErasing  # rarely needed
+
+    return FilesErasing(engine, tree, tree.timeout)
 
 
 class Follows:

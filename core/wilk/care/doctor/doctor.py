@@ -12,7 +12,7 @@ from wilk.care.doctor import mending
 from wilk.care.doctor.mending import Mending
 from wilk.care.doctor.patient import Check, Found, Patient
 from wilk.errors import Conflict, Invalid, ReadOnly, WilkError
-from wilk.records.care import Diagnosis, Finding, RepairInfo, Repaired
+from wilk.records.care import Diagnosis, Finding, Repaired, RepairInfo
 
 if TYPE_CHECKING:
     from wilk.store import Store
@@ -42,7 +42,11 @@ class Doctor:
         """
         made = _chosen(checks)
         patient = Patient(self._store)
-        findings = [found.finding for one in made for found in _look(one, patient)]
+        findings: list[Finding] = []
+        for one in made:
+            # What is compared is read of one state, whoever writes meanwhile.
+            with self._engine.snapshot() if one.rows else nullcontext():
+                findings += [found.finding for found in _look(one, patient)]
         moment = clock.to_datetime(self._engine.clock.now())
         return Diagnosis(moment, [one.name for one in made], findings)
 

@@ -1,15 +1,15 @@
 """Mending: every row that a repair changes is kept as it was, so that the repair can be undone.
 
-A row goes into the table ``repairs`` before it is changed, in the same transaction; so does the mode of a file.
-Undoing goes backwards, and only where nothing has changed since. What is derived (full text, indexes) is made
-anew and has no way back, nor needs one.
+A row goes into the table ``repairs`` before it is changed, in the same transaction; so does the mode of a
+file. Undoing goes backwards, and only where nothing has changed since. What is derived (full text, indexes)
+is made anew and has no way back, nor needs one.
 """
 
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from wilk import clock, models
 from wilk.care.doctor.patient import Patient, key_of, shown_key
 from wilk.errors import Conflict, Invalid, NotFound
 from wilk.records.care import RepairInfo
-from wilk.services.keeping.kinds import KINDS
+from wilk.services.keeping.kinds import KINDS, Kind
 
 if TYPE_CHECKING:
     from wilk.transfer.moves.tables import Table
@@ -50,8 +50,20 @@ class Mending:
     def remove(self, table: Table, row: Mapping[str, Any], why: str) -> None:
         """Archive a row and take it out of its table."""
         kind = _kind_of(table)
+        self._hanging(KINDS[kind], _this(table, row), why)
         self._note(table.name, shown_key(table, row), plain(row), None, why)
         self.store._archiver.remove(kind, _this(table, row), reason=f"doctor: {why}")
+
+    def _hanging(self, kind: Kind, condition: Any, why: str) -> None:
+        """Note what goes along with rows, so that undoing brings that back too."""
+        for name, each in kind.hanging(condition):
+            child = KINDS[name]
+            self._hanging(child, each, why)
+            table = next(one for one in self.patient.tables if one.model is child.model())
+            columns = [column.name for column in table.columns]
+            for values in self._engine.select(table.model.select(*table.fields).where(each)):
+                row = dict(zip(columns, values, strict=True))
+                self._note(table.name, shown_key(table, row), plain(row), None, why)
 
     def add(self, table: Table, row: Mapping[str, Any], why: str) -> None:
         """Put a row into a table that was not there."""
@@ -102,9 +114,10 @@ def undo(patient: Patient, batch: str) -> int:
             raise Conflict(f"repair {batch!r} is undone already")
         for _, kind, record, before, after, _ in rows:
             if kind == _MODE:
-                Path(record).chmod(before)
+                with suppress(FileNotFoundError):  # such as a log, which comes and goes
+                    Path(record).chmod(before)
             elif kind == _SCHEMA:
-                engine.execute(f'DROP {after["kind"].upper()} "{after["name"]}"')
+                _drop(patient, after["kind"], after["name"])
             elif kind in tables:
                 _put_back(patient, tables[kind], record, before, after)
             else:
@@ -127,6 +140,14 @@ def repairs(patient: Patient) -> list[RepairInfo]:
         RepairInfo(batch, moment, tuple(checks), changes, undone)
         for batch, (moment, checks, changes, undone) in found.items()
     ]
+
+
+def _drop(patient: Patient, kind: str, name: str) -> None:
+    """Take away a table or an index that a repair made; a table only while it is as empty as it was made."""
+    table = next((one for one in patient.tables if kind == "table" and one.name == name), None)
+    if table is not None and patient.engine.select(table.model.select(*table.fields).limit(1)):
+        raise Conflict(f"{name} holds rows by now, which would be lost; nothing was undone")
+    patient.engine.execute(f'DROP {kind.upper()} "{name}"')
 
 
 def _put_back(patient: Patient, table: Table, record: str, before: Any, after: Any) -> None:

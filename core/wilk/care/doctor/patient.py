@@ -32,8 +32,8 @@ class Found(NamedTuple):
 class Check(NamedTuple):
     """A look at one thing. ``look(patient)`` yields what is wrong.
 
-    Of ``rows`` a repair looks again in the transaction in which it mends; of files and of the engine itself it
-    looks before that.
+    Of ``rows`` a repair looks again in the transaction in which it mends; of files and of the engine itself
+    it looks before that.
     """
 
     name: str
@@ -98,10 +98,8 @@ class Patient:
         blobs = [peewee.Cast(field, "BLOB") for field in table.fields]
         kinds = [peewee.fn.TYPEOF(field) for field in table.fields]
         width = len(table.fields)
-        found = []
-        for row in self.engine.select(query.select(*table.fields[:0], *blobs, *kinds)):
-            found.append(tuple(map(_decoded, row[:width], row[width:])))
-        return found
+        rows = self.engine.select(query.select(*table.fields[:0], *blobs, *kinds))
+        return [tuple(map(_decoded, row[:width], row[width:])) for row in rows]
 
     def values(self, query: Any) -> list[Any]:
         """The first column of what a query gives."""
@@ -127,6 +125,20 @@ def key_of(table: Table) -> list[str]:
 def shown_key(table: Table, row: Mapping[str, Any]) -> str:
     """A row's name for people: its id where it has one."""
     return str(row["id"]) if "id" in row else "/".join(str(row[name]) for name in key_of(table))
+
+
+def missing(field: Any, model: Any, key: str = "id") -> Any:
+    """The condition that no row of a model has what a field holds, as engines look it up by the key's
+    index."""
+    import peewee
+
+    there = model.alias("there")
+    return ~peewee.fn.EXISTS(there.select(peewee.SQL("1")).where(getattr(there, _named(model, key)) == field))
+
+
+def _named(model: Any, column: str) -> str:
+    found: str = model._meta.columns[column].name
+    return found
 
 
 def _behind(key: Sequence[Any], after: Sequence[Any]) -> Any:

@@ -119,7 +119,7 @@ class Chunks:
     def save_info(self, conversation_id: str, data: Any) -> ChunkInfo:
         """Keep an application's own decisions on the chunks of a conversation as they came."""
         identifier("conversation_id", conversation_id)
-        text = codec.dumps(data)
+        text = codec.dumps(data, "data")
         engine = self._engine
         with engine.transaction():
             now = engine.clock.now()

@@ -12,6 +12,7 @@ from wilk.events import Events
 from wilk.models.statements import param
 from wilk.records.connectome import Document
 from wilk.records.decoding import decoder
+from wilk.services import checks
 from wilk.services.arguments import UNSET, Unset
 from wilk.services.checks import identifier, optional
 from wilk.services.checks import limit as limits
@@ -50,14 +51,14 @@ class Documents:
         Conflict when the document there is of another kind, NotStorable for what JSON cannot hold.
         """
         identifier("id", id)
-        text = codec.dumps(data)
+        text = codec.dumps(data, "data")
         hash = codec.text_hash(text)
         if title is UNSET:
             title = title_of(data) or UNSET
         elif title is not None:
             identifier("title", title)
         if metadata is not UNSET and not isinstance(metadata, Mapping):
-            raise Invalid(f"metadata {metadata!r}: a mapping is wanted")
+            raise Invalid(f"metadata {checks.shown(metadata)}: a mapping is wanted")
         with self._engine.transaction():
             now = clock.to_datetime(self._engine.clock.now())
             old = self._head(id)
@@ -88,7 +89,7 @@ class Documents:
             new = new._replace(updated_at=now)
             row = (
                 id, new.kind, new.title, text, hash, new.user_id,
-                codec.dumps(new.metadata) if new.metadata else None,
+                codec.dumps(new.metadata, "metadata") if new.metadata else None,
                 clock.to_microseconds(new.created_at), clock.to_microseconds(now),
             )  # fmt: skip
             self._engine.execute(self._engine.statement("documents.save", _save).sql, row)

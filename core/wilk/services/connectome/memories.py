@@ -26,7 +26,7 @@ COMPRESSED = "compressed"
 _SOURCES = ("source_chunks", "source_chunk_ids", "sources")
 _ITERATIONS = ("compression_iteration", "iteration")
 _KEPT = ("id", "conversation_id", "memory_id", "created_at")
-_decoded = decoder(Memory)
+_decoded = decoder(Memory, original="content")
 
 
 def memory_id(agent: str, ids: Iterable[str]) -> str:
@@ -69,13 +69,12 @@ class Memories:
         """Keep a memory. One of the same ``conversation`` and ``memory_id`` is replaced, and keeps its place.
 
         ``importance`` and ``confidence`` are 0.0–1.0; ``data`` is kept as it came; ``sources`` are the ids
-        that the memory was made from, ``iteration`` how often it was compressed. Where NUL and lone
-        surrogates stand in ``content``, which not every database keeps, it has U+FFFD; the text as it was
-        is then the ``data``, if none is given.
+        that the memory was made from, ``iteration`` how often it was compressed. Any text can be ``content``:
+        NUL and lone surrogates, which not every database keeps, come back as they were.
         """
         if memory_id is not None and conversation is None:
             raise Invalid(f"memory_id {memory_id!r} is an id within a conversation; give conversation too")
-        content, data = _content(content, data)
+        clean = _clean(content)
         engine = self._engine
         with engine.transaction():
             now = clock.to_datetime(engine.clock.now())
@@ -91,7 +90,7 @@ class Memories:
                 session_id=optional("session", session),
                 importance=checks.fraction("importance", importance),
                 confidence=checks.fraction("confidence", confidence),
-                tokens=self._tokenizer().count(content, None),
+                tokens=self._tokenizer().count(clean, None),
                 sources=checks.sequence("sources", sources),
                 iteration=checks.whole("iteration", iteration),
                 interaction_id=optional("interaction", interaction),
@@ -103,7 +102,8 @@ class Memories:
                 rows = engine.fetch("memories.named", _named, (conversation, memory_id))
                 if rows:
                     memory = memory._replace(id=rows[0][0], created_at=clock.to_datetime(rows[0][1]))
-            engine.execute(engine.statement("memories.save", _save).sql, _row(memory))
+            statement, values = engine.statement("memories.save", _save), _values(memory)
+            engine.execute(statement.sql, [values[name] for name in statement.names])
             self._events.saving("memory", memory)
             return memory
 
@@ -167,7 +167,7 @@ class Memories:
         if limit is not None and not oldest and kind is conversation is agent is user is session is None:
             return _decoded(self._engine.fetch("memories.list", _list, (limits(limit),)))
         memory = models.Memory
-        query = memory.select(*_fields()).order_by(memory.pk if oldest else memory.pk.desc())
+        query = memory.select(*_read()).order_by(memory.pk if oldest else memory.pk.desc())
         wanted = (
             (memory.kind, kind),
             (memory.conversation_id, conversation),
@@ -199,8 +199,8 @@ class Memories:
             if data is not UNSET:
                 memory = memory._replace(data=data)
             if content is not UNSET:
-                text, kept = _content(content, memory.data)
-                memory = memory._replace(content=text, data=kept, tokens=self._tokenizer().count(text, None))
+                tokens = self._tokenizer().count(_clean(content), None)
+                memory = memory._replace(content=content, tokens=tokens)
             if importance is not UNSET:
                 memory = memory._replace(importance=checks.fraction("importance", importance))
             if confidence is not UNSET:
@@ -210,11 +210,13 @@ class Memories:
             if metadata is not UNSET:
                 memory = memory._replace(metadata=checks.mapping("metadata", metadata))
             memory = memory._replace(updated_at=clock.to_datetime(self._engine.clock.now()))
+            clean, original = codec.storable_text(memory.content)
             changed = {
                 field: value
-                for field, value in zip(_fields(), memory, strict=True)
+                for field, value in zip(_fields(), memory._replace(content=clean), strict=True)
                 if field.name not in _KEPT
             }
+            changed[models.Memory.original] = original
             self._engine.run(models.Memory.update(changed).where(models.Memory.id == id))
             self._events.saving("memory", memory)
             return memory
@@ -228,25 +230,27 @@ class Memories:
             return memory
 
 
-def _content(content: str, data: Any) -> tuple[str, Any]:
-    """Content that every engine keeps, and the data, which is the text as it was where that differs."""
+def _clean(content: str) -> str:
+    """Content as every engine keeps it."""
     if not isinstance(content, str):
         raise Invalid(f"content is {type(content).__name__}, not text; anything else goes into data=")
-    clean, original = codec.storable_text(content)
-    return clean, content if original is not None and data is None else data
+    return codec.storable_text(content)[0]
 
 
-def _row(memory: Memory) -> list[Any]:
-    return [field.db_value(value) for field, value in zip(_fields(), memory, strict=True)]
+def _values(memory: Memory) -> dict[str, Any]:
+    """What a memory is kept as, by field."""
+    clean, original = codec.storable_text(memory.content)
+    values = [*memory._replace(content=clean), original]
+    return {field.name: field.db_value(value) for field, value in zip(_read(), values, strict=True)}
 
 
 def _save() -> Any:
     """Insert, or replace the one of the same name. Without a name nothing can be in the way."""
     memory = models.Memory
-    return memory.insert({field: param(field.name) for field in _fields()}).on_conflict(
+    return memory.insert({field: param(field.name) for field in _read()}).on_conflict(
         conflict_target=[memory.conversation_id, memory.memory_id],
         conflict_where=memory.conversation_id.is_null(False),
-        preserve=[field for field in _fields() if field.name not in _KEPT],
+        preserve=[field for field in _read() if field.name not in _KEPT],
     )
 
 
@@ -258,12 +262,17 @@ def _named() -> Any:
 
 
 def _find() -> Any:
-    return models.Memory.select(*_fields()).where(models.Memory.id == param("id"))
+    return models.Memory.select(*_read()).where(models.Memory.id == param("id"))
 
 
 def _list() -> Any:
-    return models.Memory.select(*_fields()).order_by(models.Memory.pk.desc()).limit(param("limit"))
+    return models.Memory.select(*_read()).order_by(models.Memory.pk.desc()).limit(param("limit"))
 
 
 def _fields() -> list[Any]:
     return models.fields_of(models.Memory, Memory)
+
+
+def _read() -> list[Any]:
+    """What a memory is read and written by: the last is its content as it came, if that differs."""
+    return [*_fields(), models.Memory.original]

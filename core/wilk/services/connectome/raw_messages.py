@@ -34,7 +34,7 @@ class RawMessages:
         """
         identifier("conversation_id", conversation_id)
         messages = checks.sequence("messages", messages)
-        texts = [codec.dumps(message) for message in messages]
+        texts = [codec.dumps(message, f"messages.{i}") for i, message in enumerate(messages)]
         engine = self._engine
         with engine.transaction():
             kept = hashes(engine, conversation_id)
@@ -56,7 +56,7 @@ class RawMessages:
     def append(self, conversation_id: str, message: Any) -> RawMessage:
         """Write one message at the end of a conversation."""
         identifier("conversation_id", conversation_id)
-        text = codec.dumps(message)
+        text = codec.dumps(message, "message")
         engine = self._engine
         with engine.transaction():
             last = engine.fetch("raw_messages.last", _last, (conversation_id, 1))

@@ -34,7 +34,7 @@ class Reasoning:
     def add(self, agent_id: str, data: Any, *, session: str | None = None) -> ReasoningChain:
         """Keep a chain of an agent as it came."""
         engine = self._engine
-        text = codec.dumps(data)
+        text = codec.dumps(data, "data")
         row = [
             engine.clock.new_id(), identifier("agent_id", agent_id), optional("session", session), text,
             engine.clock.now(),

@@ -30,7 +30,7 @@ class State:
     def set(self, key: str, data: Any) -> SystemState:
         """Keep a value under a key, in the place of the one that is there."""
         identifier("key", key)
-        text = codec.dumps(data)
+        text = codec.dumps(data, "data")
         engine = self._engine
         with engine.transaction():
             now = engine.clock.now()

@@ -6,12 +6,13 @@ What takes conversations over works with these; people's verbs are in ``branches
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wilk import clock, codec, models
 from wilk.engine import Engine
 from wilk.events import Events
-from wilk.models.statements import param
+from wilk.models.statements import padded, param, places
 from wilk.records.conversation import BranchMessage
 from wilk.services.checks import identifier
 from wilk.services.conversation.message_rows import COLUMNS
@@ -64,19 +65,15 @@ class BranchRows:
     def owners(self, ids: Collection[str]) -> dict[str, str]:
         """The sessions that have messages of these ids, in the archive too."""
         found: dict[str, str] = {}
-        wanted = [*ids]
-        message, one, entry = models.Message, models.BranchMessage, models.ArchiveEntry
-        for start in range(0, len(wanted), _SOME):
-            some = wanted[start : start + _SOME]
-            archived = entry.select(entry.record_id, entry.session_id).where(
-                entry.kind == "message", entry.record_id.in_(some), entry.restored_at.is_null(),
-                entry.session_id.is_null(False),
-            )  # fmt: skip
-            found.update(self._engine.select(archived))
-            for model in (message, one):
-                found.update(
-                    self._engine.select(model.select(model.id, model.session).where(model.id.in_(some)))
-                )
+        for some in padded([*ids], _SOME):
+            size = len(some)
+            archived = self._engine.fetch(
+                f"branches.owners.archived.{size}", partial(_archived, size), ("message", *some)
+            )
+            found.update(archived)
+            for name, model in (("messages", models.Message), ("branches", models.BranchMessage)):
+                build = partial(_owners, model, size)
+                found.update(self._engine.fetch(f"branches.owners.{name}.{size}", build, some))
         return found
 
     def kept(self, session_id: str, ids: Iterable[str]) -> set[str]:
@@ -151,6 +148,18 @@ def _record(row: Sequence[Any]) -> BranchMessage:
             "created_at": clock.to_datetime(values["created_at"]),
         }
     )
+
+
+def _owners(model: Any, size: int) -> Any:
+    return model.select(model.id, model.session).where(model.id.in_(places(size)))
+
+
+def _archived(size: int) -> Any:
+    entry = models.ArchiveEntry
+    return entry.select(entry.record_id, entry.session_id).where(
+        entry.kind == param("kind"), entry.record_id.in_(places(size)), entry.restored_at.is_null(),
+        entry.session_id.is_null(False),
+    )  # fmt: skip
 
 
 def _insert() -> Any:

@@ -31,7 +31,8 @@ def row_of(archived: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def message(row: Sequence[Any]) -> Message:
     """Turn a row of ``columns()`` into a record. Written out, because it runs for every row read."""
-    if row[5] is None and row[6] is None and row[15] is None:  # plain text, as nearly all rows are
+    if row[5] is None and row[6] is None and row[15] is None and type(row[16]) is int and type(row[4]) is str:
+        # Plain text, as nearly all rows are.
         return Message._make((*row[:5], *row[6:15], {}, EPOCH + row[16] * _MICROSECOND))
     (
         id, session_id, sequence, role, text, original, parts, agent_id, model, tokens, importance,
@@ -42,8 +43,8 @@ def message(row: Sequence[Any]) -> Message:
         session_id,
         sequence,
         role,
-        text if original is None else codec.original_text(original),
-        None if parts is None else codec.loads(parts),
+        text_of(text) if original is None else codec.original_text(original),
+        None if parts is None else codec.kept(parts, list),
         agent_id,
         model,
         tokens,
@@ -52,6 +53,11 @@ def message(row: Sequence[Any]) -> Message:
         key,
         parent_id,
         origin_id,
-        codec.loads(metadata) if metadata else {},
-        EPOCH + created_at * _MICROSECOND,
+        codec.kept(metadata, dict) if metadata else {},
+        EPOCH + created_at * _MICROSECOND if type(created_at) is int else EPOCH,
     )
+
+
+def text_of(value: Any) -> str:
+    """A text, also where somebody wrote something else past wilk."""
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)

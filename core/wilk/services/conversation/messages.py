@@ -21,6 +21,7 @@ from wilk.errors import Conflict, Invalid, NotFound
 from wilk.events import Events
 from wilk.models.statements import param
 from wilk.records.conversation import AgentUsage, Message, SearchHit
+from wilk.services import checks
 from wilk.services.checks import days_ago
 from wilk.services.checks import limit as limits
 from wilk.services.conversation.message_rows import columns
@@ -272,8 +273,11 @@ class Messages:
         """
         if type(role) is not str or not 0 < len(role) <= 64:
             raise Invalid(
-                f"role {role!r}: a text of 1 to 64 characters is wanted, such as {', '.join(ROLES)}"
+                f"role {checks.shown(role)}: a text of 1 to 64 characters is wanted, such as "
+                f"{', '.join(ROLES)}"
             )
+        if not role.isalpha():
+            checks.identifier("role", role)
         if not isinstance(text, str):
             raise Invalid(f"text is {type(text).__name__}, not text; structured content goes into parts=")
         if tokens is None:
@@ -281,15 +285,19 @@ class Messages:
                 self._count_tokens = self._tokenizer().count
             tokens = self._count_tokens(text, model)
         elif type(tokens) is not int or tokens < 0:
-            raise Invalid(f"tokens {tokens!r}: a whole number from 0 is wanted")
+            raise Invalid(f"tokens {checks.shown(tokens)}: a whole number from 0 is wanted")
         for name, value in (("agent", agent), ("model", model), ("interaction", interaction), ("key", key),
                             ("parent", parent), ("id", id)):  # fmt: skip
-            if value is not None and (type(value) is not str or not value):
-                raise Invalid(f"{name} {value!r}: a text that is not empty is wanted")
+            if value is None:
+                continue
+            if type(value) is not str or not value:
+                raise Invalid(f"{name} {checks.shown(value)}: a text that is not empty is wanted")
+            if not value.isprintable():
+                checks.text(name, value)
         if metadata is not None and not isinstance(metadata, Mapping):
-            raise Invalid(f"metadata {metadata!r}: a mapping is wanted")
+            raise Invalid(f"metadata {checks.shown(metadata)}: a mapping is wanted")
         if isinstance(parts, str) or not isinstance(parts, (Sequence, NoneType)):
-            raise Invalid(f"parts {parts!r}: a list is wanted")
+            raise Invalid(f"parts {checks.shown(parts)}: a list is wanted")
         if importance is not None:
             importance = scoring.check(importance)
         else:
@@ -305,7 +313,7 @@ class Messages:
             role,
             clean,
             original,
-            None if parts is None else codec.dumps(parts),
+            None if parts is None else codec.dumps(parts, "parts"),
             agent,
             model,
             tokens,
@@ -314,7 +322,7 @@ class Messages:
             key,
             parent,
             None,
-            codec.dumps(metadata) if metadata else None,
+            codec.dumps(metadata, "metadata") if metadata else None,
             clock.now() if created_at is None else _moment(created_at),
         ]
 
@@ -400,7 +408,7 @@ def _taken(id: str, error: Conflict) -> Conflict:
 
 def _moment(created_at: datetime) -> int:
     if not isinstance(created_at, datetime):
-        raise Invalid(f"created_at {created_at!r}: an aware datetime is wanted")
+        raise Invalid(f"created_at {checks.shown(created_at)}: an aware datetime is wanted")
     try:
         return to_microseconds(created_at)
     except ValueError as error:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from wilk.events import Events
 from wilk.models.statements import param
 from wilk.records.conversation import Session
 from wilk.records.decoding import decoder
+from wilk.services import checks
 from wilk.services.arguments import UNSET, Unset
 from wilk.services.checks import days_ago
 from wilk.services.checks import limit as limits
@@ -76,14 +79,14 @@ class Sessions:
                 name=name,
                 status="active",
                 saved=saved,
-                working_directory=None if working_directory is None else str(working_directory),
+                working_directory=_path("working_directory", working_directory),
                 active_agents=_names(agents),
                 persona_id=persona,
                 model=model or preferred or self._settings.default_model,
                 context_strategy=self._strategy(context_strategy or self._settings.context_strategy),
                 max_tokens=_budget(self._settings.max_tokens if max_tokens is None else max_tokens),
                 recap=recap,
-                context_file=None if context_file is None else str(context_file),
+                context_file=_path("context_file", context_file),
                 user_id=user,
                 group_id=group,
                 fork_of=None,
@@ -178,29 +181,27 @@ class Sessions:
             )
             values: dict[Any, Any] = {}
             if name is not UNSET:
-                values[models.Session.name] = name
+                values[models.Session.name] = checks.text("name", name)
             if status is not UNSET:
                 values[models.Session.status] = _status(status)
             if working_directory is not UNSET:
-                values[models.Session.working_directory] = (
-                    None if working_directory is None else str(working_directory)
-                )
+                values[models.Session.working_directory] = _path("working_directory", working_directory)
             if agents is not UNSET:
                 values[models.Session.active_agents] = _names(agents)
             if persona is not UNSET:
                 values[models.Session.persona] = persona
             if model is not UNSET:
                 if not isinstance(model, str) or not model:
-                    raise Invalid(f"model {model!r}: a name is wanted")
-                values[models.Session.model] = model
+                    raise Invalid(f"model {checks.shown(model)}: a name is wanted")
+                values[models.Session.model] = checks.text("model", model)
             if context_strategy is not UNSET:
                 values[models.Session.context_strategy] = self._strategy(context_strategy)
             if max_tokens is not UNSET:
                 values[models.Session.max_tokens] = _budget(max_tokens)
             if recap is not UNSET:
-                values[models.Session.recap] = recap
+                values[models.Session.recap] = checks.text("recap", recap)
             if context_file is not UNSET:
-                values[models.Session.context_file] = None if context_file is None else str(context_file)
+                values[models.Session.context_file] = _path("context_file", context_file)
             if user is not UNSET:
                 values[models.Session.user] = user
             if group is not UNSET:
@@ -296,13 +297,18 @@ class Sessions:
         if name not in STRATEGIES:
             known = [*STRATEGIES, *(one.name for one in self._strategies() if one.name not in STRATEGIES)]
             if name not in known:
-                raise Invalid(f"context_strategy {name!r}: one of {', '.join(known)} is wanted")
+                raise Invalid(f"context_strategy {checks.shown(name)}: one of {', '.join(known)} is wanted")
         return name
 
     def _insert(self, session: Session) -> None:
-        values = dict(zip(models.fields_of(models.Session, Session), session, strict=True))
+        for name in _TEXTS:
+            checks.text(name, getattr(session, name))
+        values = [
+            field.db_value(value)
+            for field, value in zip(models.fields_of(models.Session, Session), session, strict=True)
+        ]
         try:
-            self._engine.run(models.Session.insert(values))
+            self._engine.execute(self._engine.statement("sessions.insert", _insert).sql, values)
         except Conflict as error:
             raise Conflict(f"there is a session {session.id!r} already") from error
 
@@ -425,29 +431,45 @@ def _recent() -> Any:
 
 
 def _check_exists(engine: Engine, model: type[models.User] | type[models.Group], kind: str, id: str) -> None:
-    if not engine.rows(model.select(model.id).where(model.id == id)):
+    if not engine.fetch(f"{kind}s.exists", partial(_exists, model), (id,)):
         raise NotFound(kind, id, f"save it first with store.{kind}s.save({id!r}, name=...)")
+
+
+def _exists(model: type[models.User] | type[models.Group]) -> Any:
+    return model.select(model.id).where(model.id == param("id"))
+
+
+def _insert() -> Any:
+    fields = models.fields_of(models.Session, Session)
+    return models.Session.insert({field: param(field.name) for field in fields})
+
+
+_TEXTS = ("name", "working_directory", "recap", "context_file", "model")
 
 
 def _checked_id(id: str) -> str:
     if not isinstance(id, str) or not 0 < len(id) <= 200:
-        raise Invalid(f"session id {id!r}: a text of 1 to 200 characters is wanted")
-    return id
+        raise Invalid(f"session id {checks.shown(id)}: a text of 1 to 200 characters is wanted")
+    return checks.identifier("session id", id, longest=200)
+
+
+def _path(name: str, value: str | Path | None) -> str | None:
+    return checks.text(name, os.fspath(value) if isinstance(value, os.PathLike) else value)
 
 
 def _names(agents: Sequence[str]) -> list[str]:
     if isinstance(agents, str) or not all(isinstance(agent, str) for agent in agents):
-        raise Invalid(f"agents {agents!r}: a list of agent ids is wanted")
+        raise Invalid(f"agents {checks.shown(agents)}: a list of agent ids is wanted")
     return list(agents)
 
 
 def _status(name: str) -> str:
     if name not in STATUSES:
-        raise Invalid(f"status {name!r}: one of {', '.join(STATUSES)} is wanted")
+        raise Invalid(f"status {checks.shown(name)}: one of {', '.join(STATUSES)} is wanted")
     return name
 
 
 def _budget(tokens: int) -> int:
     if isinstance(tokens, bool) or not isinstance(tokens, int) or tokens < 1:
-        raise Invalid(f"max_tokens {tokens!r}: a whole number from 1 is wanted")
+        raise Invalid(f"max_tokens {checks.shown(tokens)}: a whole number from 1 is wanted")
     return tokens

@@ -15,6 +15,7 @@ from wilk.events import Events
 from wilk.models.statements import param
 from wilk.records.conversation import ToolCall
 from wilk.records.decoding import decoder
+from wilk.services import checks
 from wilk.services.checks import limit as limits
 
 STATUSES = ("running", "ok", "error")
@@ -45,8 +46,9 @@ class ToolCalls:
     ) -> ToolCall:
         """Note that a tool is being called. ``message`` is the message that asked for it, ``call_id``
         the provider's id of the call. Raises NotFound for an unknown session or message."""
-        if not name:
-            raise Invalid("name '': the tool's name is wanted")
+        checks.filled("name", name)
+        for field, value in (("message", message), ("call_id", call_id), ("agent", agent)):
+            checks.text(field, value)
         with self._engine.transaction():
             if not self._engine.rows(
                 models.Session.select(models.Session.id).where(models.Session.id == session_id)
@@ -84,6 +86,7 @@ class ToolCalls:
         Of a result above the setting ``tool_output_bytes`` the record holds the beginning, and
         :meth:`result` gives the whole. Raises NotFound, and Conflict if the call has ended.
         """
+        checks.text("error", error)
         with self._engine.transaction():
             call = self.get(id)
             if call.status != "running":
@@ -163,7 +166,7 @@ class ToolCalls:
 
     def _kept(self, result: Any, now: int) -> tuple[Any, str | None, int | None]:
         """What stays in the row of a result; with hash and size, if the whole went aside."""
-        text = codec.dumps(result)
+        text = codec.dumps(result, "result")
         if result is None or len(text) * 4 <= self._longest:
             return result, None, None
         data = text.encode()

@@ -8,15 +8,17 @@ last. It has a session's message as long as the summary of its batch is there.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from wilk import models
 from wilk.engine import Engine, Rows
-from wilk.models.statements import param
+from wilk.models.statements import padded, param, places
 from wilk.services.conversation.message_rows import columns, row_of
 
 _KIND = "message"
 _NO_END = 2**62
+_SOME = 400
 
 Archived = Callable[[Sequence[tuple[str | None, str | None]]], Sequence[dict[str, Any]]]
 """Reads archived rows by the ``data`` and ``place`` of their entries."""
@@ -82,12 +84,13 @@ class Transcript:
 
     def taken(self, ids: Iterable[str]) -> str | None:
         """One of these ids that a compacted message has, or None."""
-        entry = models.ArchiveEntry
-        query = entry.select(entry.record_id).where(
-            entry.kind == _KIND, entry.record_id.in_(list(ids)), *_is_compacted(entry)
-        )
-        rows = self._engine.select(query.limit(1))
-        return rows[0][0] if rows else None
+        for some in padded([*ids], _SOME):
+            size = len(some)
+            rows = self._engine.fetch(f"compacted.taken.{size}", partial(_taken, size), (_KIND, *some))
+            if rows:
+                found: str = rows[0][0]
+                return found
+        return None
 
     def _live_last(self, session_id: str, n: int) -> Rows:
         """The newest live rows, each with the session's last sequence behind it."""
@@ -233,6 +236,13 @@ def _entries(*conditions: Any) -> Any:
 
 def _of_session(*conditions: Any) -> Any:
     return _entries(models.ArchiveEntry.session_id == param("session"), *conditions)
+
+
+def _taken(size: int) -> Any:
+    entry = models.ArchiveEntry
+    return entry.select(entry.record_id).where(
+        entry.kind == param("kind"), entry.record_id.in_(places(size)), *_is_compacted(entry)
+    )
 
 
 def _find() -> Any:

@@ -116,7 +116,7 @@ class Outbox:
 
     def read(self, entries: Sequence[tuple[str | None, str | None]]) -> list[dict[str, Any]]:
         """Return rows by their entries' ``data`` and ``place``: column → value as the engine holds it."""
-        found: list[dict[str, Any]] = [{} if data is None else codec.loads(data) for data, _ in entries]
+        found: list[dict[str, Any]] = [{} if data is None else codec.kept(data, dict) for data, _ in entries]
         elsewhere: dict[str, list[int]] = {}
         for number, (data, place) in enumerate(entries):
             if data is None and place is not None:

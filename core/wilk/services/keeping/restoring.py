@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, pairwise
 from typing import Any, NamedTuple
 
-from wilk import models
+from wilk import codec, models
 from wilk.engine import Engine
 from wilk.errors import Conflict, Invalid, NotFound
 from wilk.models.statements import param
@@ -161,7 +161,11 @@ class Restorer:
         for chunk in _chunks([one.pk for one in entries]):
             query = entry.select(entry.pk, entry.data, entry.place).where(entry.pk.in_(chunk))
             rows.update((pk, (data, place)) for pk, data, place in self._engine.select(query))
-        return self._outbox.read([rows[one.pk] for one in entries])
+        found = self._outbox.read([rows[one.pk] for one in entries])
+        for one, row in zip(entries, found, strict=True):
+            if codec.UNREADABLE in row:
+                raise Invalid(f"archive entry {one.pk} holds no row that can be read; restore the others")
+        return found
 
     def _check(self, name: str, entries: Sequence[Entry], rows: Sequence[dict[str, Any]]) -> None:
         """Raise Conflict for a record that is there again, for one whose parent is not there, or is

@@ -27,8 +27,9 @@ FEEDBACK_TYPES = ("approval", "correction", "followup", "clarification", "none")
 _ACTION_KEYS = ("action_type", "target", "details", "status", "result", "error", "created_at")
 _CHUNK = 500
 _ALL = 2**31 - 1
-_decoded = decoder(Interaction)
+_decoded = decoder(Interaction, original="user_query")
 _decoded_actions = decoder(Action)
+_decoded_memories = decoder(Memory, original="content")
 
 
 class Interactions:
@@ -80,8 +81,9 @@ class Interactions:
     ) -> Interaction:
         """Keep one exchange, with the actions that were taken in it; ``id`` is the correlation id.
 
-        ``actions`` are objects with what :meth:`act` takes. NUL and lone surrogates in the query, which
-        not every database keeps, become � and ?. Raises Conflict for an id that is taken.
+        ``actions`` are objects with what :meth:`act` takes. Any text can be the query: NUL and lone
+        surrogates, which not every database keeps, come back as they were. Raises Conflict for an id that
+        is taken.
         """
         with self._engine.transaction():
             now = clock.to_datetime(self._engine.clock.now())
@@ -107,7 +109,9 @@ class Interactions:
                     metadata=metadata,
                 ),
             )
-            values = dict(zip(_fields(), interaction, strict=True))
+            clean, original = codec.storable_text(interaction.user_query)
+            values = dict(zip(_fields(), interaction._replace(user_query=clean), strict=True))
+            values[models.Interaction.original] = original
             try:
                 self._engine.run(models.Interaction.insert(values))
             except Conflict as error:
@@ -156,6 +160,9 @@ class Interactions:
         with self._engine.transaction():
             now = clock.to_datetime(self._engine.clock.now())
             interaction = self.get(id)._replace(**changes, updated_at=now)
+            if "user_query" in changes:
+                clean, original = codec.storable_text(interaction.user_query)
+                changes |= {"user_query": clean, "original": original}
             self._change(id, **changes, updated_at=now)
             self._events.saving("interaction", interaction)
             return interaction
@@ -256,7 +263,7 @@ class Interactions:
 
         Any input is valid: nothing in it is an operator. A text without a word finds nothing.
         """
-        words = _query("text", text).split()
+        words = codec.storable_text(_query("text", text))[0].split()
         if not words:
             return []
         query = _latest_first()
@@ -284,7 +291,7 @@ class Interactions:
             )
             archived = self._archive.list(interaction=id, limit=_ALL)[::-1]
             made = {entry.batch for entry in archived if entry.batch is not None}
-            memories = memory.select(*models.fields_of(memory, Memory)).where(
+            memories = memory.select(*models.fields_of(memory, Memory), memory.original).where(
                 (memory.interaction_id == id) | memory.id.in_(sorted(made))
             )
             return Related(
@@ -295,7 +302,7 @@ class Interactions:
                 feedback=decoder(Feedback)(
                     self._engine.select(feedback.order_by(models.Feedback.created_at, models.Feedback.id))
                 ),
-                memories=decoder(Memory)(self._engine.select(memories.order_by(memory.pk))),
+                memories=_decoded_memories(self._engine.select(memories.order_by(memory.pk))),
                 archived=archived,
             )
 
@@ -385,10 +392,10 @@ def _checked(**values: Any) -> dict[str, Any]:
 
 
 def _query(name: str, value: Any) -> str:
-    """What a user typed is taken as it comes, but for what not every database keeps."""
+    """What a user typed is taken as it comes."""
     if not isinstance(value, str):
-        raise Invalid(f"{name} {value!r}: a text is wanted")
-    return codec.storable_text(value)[0]
+        raise Invalid(f"{name} {checks.shown(value)}: a text is wanted")
+    return value
 
 
 def _action(interaction: str, position: int, given: Any, place: str, now: datetime) -> Action:
@@ -420,7 +427,7 @@ def _list() -> Any:
 
 
 def _select() -> Any:
-    return models.Interaction.select(*_fields())
+    return models.Interaction.select(*_fields(), models.Interaction.original)
 
 
 def _fields() -> list[Any]:

@@ -166,7 +166,8 @@ class Blocks:
             owners = [("store", "")]
             if user is not None:
                 owners.append(("user", user))
-            owners += [("agent", agent) for agent in dict.fromkeys(codec.loads(agents) if agents else ())]
+            found = codec.kept(agents, list) if agents else []
+            owners += [("agent", agent) for agent in dict.fromkeys(found) if isinstance(agent, str)]
             owners.append(("session", session_id))
             return [block for owner in owners for block in self._of(owner)]
 
@@ -260,7 +261,7 @@ def _check_label(label: str) -> None:
 
 def _value(value: str) -> str:
     if not isinstance(value, str) or codec.storable_text(value)[1] is not None:
-        raise Invalid(f"value {value!r}: a text without NUL and lone surrogates is wanted")
+        raise Invalid(f"value {checks.shown(value)}: a text without NUL and lone surrogates is wanted")
     return value
 
 

@@ -15,6 +15,7 @@ from wilk.engine import Engine, Rows
 from wilk.models.statements import param
 from wilk.records.context import ContextItem
 from wilk.records.conversation import Message, Session
+from wilk.services.conversation.message_rows import text_of
 from wilk.services.conversation.messages import Messages
 
 _SYSTEM_ROLES = ("system", "developer")
@@ -66,7 +67,7 @@ class Reading:
                     return note("system", session.persona_id, text, rules.SYSTEM_PERSONA, self._count)
         for agent in session.active_agents[:1]:
             for (kept,) in self._fetch("contexts.agent", (agent,)):
-                prompts = (codec.loads(kept) if kept else {}).get("prompts") or {}
+                prompts = (codec.kept(kept, dict) if kept else {}).get("prompts") or {}
                 if text := prompts.get("system"):
                     return note("system", agent, text, rules.SYSTEM_AGENT, self._count)
         return None
@@ -161,10 +162,12 @@ class Reading:
             id,
             sequence,
             role,
-            text if original is None else codec.original_text(original),
-            None if parts is None else codec.loads(parts),
+            (text if type(text) is str else text_of(text))
+            if original is None
+            else codec.original_text(original),
+            None if parts is None else codec.kept(parts, list),
             importance,
-            codec.loads(metadata) if metadata else {},
+            codec.kept(metadata, dict) if metadata else {},
         )
 
     def _found(self, one: Message) -> ContextItem:

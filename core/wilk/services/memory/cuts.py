@@ -33,8 +33,8 @@ class Line(NamedTuple):
         """A line of a row: sequence, role, tokens, and parts and metadata as the engine holds them."""
         sequence, role, tokens, parts, metadata = row
         linked = _Linked(
-            None if parts is None else codec.loads(parts),
-            extra_of(codec.loads(metadata)) if metadata else None,
+            None if parts is None else codec.kept(parts, list),
+            extra_of(codec.kept(metadata, dict)) if metadata else None,
         )
         return cls(sequence, role, tokens, links(cast(Any, linked)))
 

@@ -8,6 +8,7 @@ from wilk import models
 from wilk.engine import Engine
 from wilk.errors import NotFound
 from wilk.models.statements import param
+from wilk.services import checks
 from wilk.services.keeping.archiver import COMPACTED
 
 
@@ -28,6 +29,7 @@ def check_message(engine: Engine, id: str, session: str | None = None) -> None:
 
     A message that a summary stands for still belongs to its session.
     """
+    checks.identifier("message", id)
     message: Any = models.Message
     entry: Any = models.ArchiveEntry
     live = message.select(message.id).where(message.id == id)

@@ -140,7 +140,8 @@ class Pins:
     def _check_type(self, type: str) -> None:
         if type not in self._types:
             raise Invalid(
-                f"type {type!r}: one of {', '.join(self._types)} is wanted; the setting pin_types adds others"
+                f"type {checks.shown(type)}: one of {', '.join(self._types)} is wanted; the setting "
+                "pin_types adds others"
             )
 
 

@@ -210,7 +210,7 @@ def _extracted(said: Sequence[Message], most: int | None, count: Callable[[str],
     return text
 
 
-def hash_of(messages: Sequence[Message]) -> str:
+def hash_of(messages: Sequence[Any]) -> str:
     """The SHA-256 of raw messages: their ids, texts and parts."""
     return codec.content_hash(
         [

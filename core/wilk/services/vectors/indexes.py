@@ -144,6 +144,9 @@ class Indexes:
         if self._process != os.getpid():
             self._begin()  # in a forked child, where another thread's locks are held for ever
         found = self._opened.get(space.id)
+        if found is not None and found.rows.token != space.token:
+            self._set_back(found, space)
+            found = None
         if found is None:
             with self._engine.turn(), self._lock:
                 found = self._opened.get(space.id)
@@ -152,6 +155,16 @@ class Indexes:
                     if found.work is not None:  # an earlier process may have left some of it
                         self._worker.submit(f"index {found.rows.token}", partial(self._work, found))
         return found
+
+    def _set_back(self, opened: Opened, space: Space) -> None:
+        """Let go of an index whose rows are gone: the database was restored from a backup, and gives its
+        numbers again."""
+        with self._lock:
+            if self._opened.get(space.id) is opened:
+                del self._opened[space.id]
+        with opened.lock:
+            opened.closed = True
+            _let_go(opened)
 
     def _opening(self, space: Space) -> Opened:
         rows = self.rows(space)

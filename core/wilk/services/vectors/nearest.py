@@ -150,7 +150,7 @@ def _hits(space: Space, query: NDArray[float32], rows: Sequence[Row]) -> list[Hi
             row.part,
             score(space.distance, distance),
             distance,
-            codec.loads(row.metadata) if row.metadata else {},
+            codec.kept(row.metadata, dict) if row.metadata else {},
         )
         for distance, _, row in sorted(
             (distance, row.number, row) for distance, row in zip(found, rows, strict=True)

@@ -326,7 +326,7 @@ def _vector(space: Space, row: Sequence[Any]) -> Vector:
         part,
         tuple(numbers),
         space.model,
-        codec.loads(metadata) if metadata else {},
+        codec.kept(metadata, dict) if metadata else {},
         clock.to_datetime(created_at),
     )
 

@@ -47,7 +47,6 @@ def calls(store: Store, tag: str) -> Iterator[Call]:
     for _ in range(3):
         m = store.messages.append(s, "user", "m", tokens=1).id
     pin = store.pins.add(s, "pin").id
-    unkept = ("NUL", "a lone surrogate")
     data = {"data": {"n": 1}}
     meta = {"metadata": {"n": 1}}
 
@@ -90,14 +89,13 @@ def calls(store: Store, tag: str) -> Iterator[Call]:
                {"label": "l", "value": "v", "description": "d", "max_tokens": 10**6, **meta},
                lambda block: store.blocks.get(block.label, session=s))  # fmt: skip
     yield Call("facts.add", store.facts.add,
-               {"subject": "s", "predicate": "p", "object": "o", "source": "s", "interaction": "i", **meta},
+               {"subject": "s", "predicate": "p", "object": "o", "source": m, "interaction": "i", **meta},
                by_id("facts"))  # fmt: skip
     yield Call("summaries.add", lambda **new: store.summaries.add(s, last=3, **new),
                {"text": "t", "method": "m", **meta}, lambda _: store.summaries.list(s)[-1])  # fmt: skip
     yield Call("memories.add", store.memories.add,
                {"content": "c", "kind": "note", "conversation": "c", "memory_id": "m", "agent": "a",
-                "iteration": 1, "interaction": "i", **data, **meta}, by_id("memories"),
-               [f"content of {kind}" for kind in unkept])  # fmt: skip
+                "iteration": 1, "interaction": "i", **data, **meta}, by_id("memories"))  # fmt: skip
     yield Call("memories.add", store.memories.add, {"content": "c"}, by_id("memories"))
     yield Call("tool_calls.start", lambda **new: store.tool_calls.start(s, **new),
                {"name": "n", "arguments": {"n": 1}, "call_id": "c", "agent": "a", **meta},
@@ -116,7 +114,7 @@ def calls(store: Store, tag: str) -> Iterator[Call]:
     yield Call("interactions.add", store.interactions.add,
                {"user_query": "q", "id": "a", "agent": "a", "ai_interpretation": "i", "active_role": "r",
                 "user_feedback": "f", "tokens_used": 1, "query_context": {"n": 1}, **meta},
-               by_id("interactions"), [f"user_query of {kind}" for kind in unkept])  # fmt: skip
+               by_id("interactions"))  # fmt: skip
     yield Call("patterns.add", store.patterns.add,
                {"name": "n", "id": "a", "pattern_type": "t", "description": "d", "frequency": 1, **meta},
                by_id("patterns"))  # fmt: skip

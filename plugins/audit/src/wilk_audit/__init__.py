@@ -94,6 +94,14 @@ def after_restore(store: Store, entries: Sequence[int], counts: Mapping[str, int
 
 
 @hookimpl
+def forgetting(records: Mapping[str, Collection[str]], dry_run: bool) -> Mapping[str, int]:
+    """Take entries on records that are forgotten out of the journal."""
+    from wilk_audit.journal import forget
+
+    return {"audit_entries": forget(records, dry_run=dry_run)}
+
+
+@hookimpl
 def context_built(store: Store, context: Context) -> None:
     """Write what a kept context was made of; one without a receipt changed nothing."""
     if context.manifest is not None:

@@ -7,7 +7,8 @@ itself a change to be told of.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from getpass import getuser
 from threading import Lock
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from wilk import Store
 
 MAX_SUMMARY = 500
+_CHUNK = 500
+_DISTINCTIVE = 8
+_WORDS = re.compile(r"[\s,/:]+")
 
 _journals: WeakKeyDictionary[Store, Journal] = WeakKeyDictionary()
 _making = Lock()
@@ -55,6 +59,22 @@ def entries(store: Store, *, kind: str | None = None, last: int = 50) -> list[En
             query = query.where(AuditEntry.kind == kind)
         rows: Any = query.order_by(AuditEntry.pk.desc()).limit(last).tuples()
         return [Entry(*row) for row in rows]
+
+
+def forget(records: Mapping[str, Collection[str]], *, dry_run: bool) -> int:
+    """Delete the entries that name one of some records, as what they are on or in their summary; return how
+    many there are. Within a transaction, or a block that reads."""
+    ids = {id for some in records.values() for id in some}
+    going = []
+    query: Any = AuditEntry.select(AuditEntry.pk, AuditEntry.record_id, AuditEntry.summary).tuples()
+    for pk, record, summary in query:
+        words = {word for text in (record, summary) if text for word in _WORDS.split(text)}
+        if record in ids or any(len(word) >= _DISTINCTIVE and word in ids for word in words):
+            going.append(pk)
+    if not dry_run:
+        for start in range(0, len(going), _CHUNK):
+            AuditEntry.delete().where(AuditEntry.pk.in_(going[start : start + _CHUNK])).execute()
+    return len(going)
 
 
 class Journal:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from peewee import Database
 
     from wilk import Settings
-    from wilk.contracts import Bus, Figures
+    from wilk.contracts import Bus, Erasing, Figures, Maintaining
     from wilk.errors import WilkError
 
 BESIDE = "beside"
@@ -59,6 +59,8 @@ def open_postgres(url: str, settings: Settings) -> Opened:
         renumber=renumber,
         rows_per_insert=1,
         figures=lambda: _figures(address, pool),
+        maintenance=lambda: _maintenance(address),
+        erasing=lambda engine: _erasing(engine, address),
         bus=lambda: _bus(address),
         heard=pool.heard if address.replicas else None,
         vector_index=VectorServer(address).offer(),
@@ -81,6 +83,18 @@ def _figures(address: Address, pool: ServerPool) -> Figures:
     from wilk_postgres.figures import PostgresFigures
 
     return PostgresFigures(address, pool)
+
+
+def _maintenance(address: Address) -> Maintaining:
+    from wilk_postgres.maintenance import PostgresMaintenance
+
+    return PostgresMaintenance(address)
+
+
+def _erasing(engine: Any, address: Address) -> Erasing:
+    from wilk_postgres.erasing import ServerErasing
+
+    return ServerErasing(engine, address)
 
 
 def _translated(error: Exception, address: Address, pool: ServerPool) -> WilkError | None:

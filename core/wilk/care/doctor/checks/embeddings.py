@@ -7,7 +7,7 @@ from typing import Any
 
 from wilk import models
 from wilk.care.doctor.mending import Mending
-from wilk.care.doctor.patient import SHOWN, Check, Found, Patient
+from wilk.care.doctor.patient import SHOWN, Check, Found, Patient, missing
 from wilk.records.care import Finding
 from wilk.services.embedding.passages import KINDS, model_of
 
@@ -55,7 +55,7 @@ def _without_record(patient: Patient) -> Iterator[Found]:
     rows: list[dict[str, Any]] = []
     for kind in KINDS:
         model = model_of(kind)
-        condition = (vector.kind == kind) & vector.record_id.not_in(model.select(model.id))
+        condition = (vector.kind == kind) & missing(vector.record_id, model)
         for values in patient.engine.select(vector.select(*table.fields).where(condition)):
             rows.append(dict(zip(names, values, strict=True)))  # noqa: PERF401
     if not rows:

@@ -21,7 +21,8 @@ def _look(patient: Patient) -> Iterator[Found]:
     if home is None or os.name != "posix" or not home.is_dir():
         return
     yield from _open(home)
-    foreign = [path for path in (home, *_private(home)) if path.lstat().st_uid != os.geteuid()]
+    found = [(path, _status(path)) for path in (home, *_private(home))]
+    foreign = [path for path, one in found if one is not None and one.st_uid != os.geteuid()]
     if foreign and os.geteuid() != 0:
         told = f"{len(foreign):,} files belong to another user of this machine; `chown` them as root"
         names = [str(path) for path in foreign[:SHOWN]]
@@ -30,14 +31,17 @@ def _look(patient: Patient) -> Iterator[Found]:
 
 def _open(home: Path) -> Iterator[Found]:
     writable = [home] if home.stat().st_mode & 0o022 else []
-    readable = [path for path in _private(home) if path.lstat().st_mode & _OTHERS]
+    found = [(path, _status(path)) for path in _private(home)]
+    readable = [path for path, one in found if one is not None and one.st_mode & _OTHERS]
     loose = writable + readable
     if not loose:
         return
 
     def mend(work: Mending) -> None:
         for path in loose:
-            mode = path.stat().st_mode & 0o7777
+            if (status := _status(path)) is None:
+                continue
+            mode = status.st_mode & 0o7777
             work.mode(path, mode & ~(0o022 if path == home else _OTHERS), "others could get at it")
 
     finding = Finding(
@@ -50,7 +54,16 @@ def _open(home: Path) -> Iterator[Found]:
 
 def _private(home: Path) -> list[Path]:
     found = {path for pattern in _PRIVATE for path in home.glob(pattern)}
-    return sorted(path for path in found if not stat.S_ISLNK(path.lstat().st_mode))
+    statuses = {path: _status(path) for path in found}
+    return sorted(path for path, one in statuses.items() if one is not None and not stat.S_ISLNK(one.st_mode))
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """What the system says of a file; None for one that is gone, as logs of a database come and go."""
+    try:
+        return path.lstat()
+    except FileNotFoundError:
+        return None
 
 
 CHECK = Check("permissions", "who may read and write the store's files", _look, rows=False)

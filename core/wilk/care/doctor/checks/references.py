@@ -9,7 +9,7 @@ import peewee
 
 from wilk import models
 from wilk.care.doctor.mending import Mending
-from wilk.care.doctor.patient import SHOWN, Check, Found, Patient, shown_key
+from wilk.care.doctor.patient import SHOWN, Check, Found, Patient, missing, shown_key
 from wilk.records.care import Finding
 from wilk.services.keeping.kinds import KINDS
 from wilk.transfer.moves.tables import Table
@@ -31,9 +31,8 @@ def _look(patient: Patient) -> Iterator[Found]:
 def _without_parent(patient: Patient, table: Table, field: Any) -> Iterator[Found]:
     """Rows whose reference, which the database should hold, leads nowhere."""
     parent, key = field.rel_model, field.rel_field
-    there = parent.select(key)
-    condition = field.is_null(False) & field.not_in(there)
-    count = len(patient.values(table.model.select(peewee.SQL("1")).where(condition)))
+    condition = field.is_null(False) & missing(field, parent, key.column_name)
+    (count,) = patient.values(table.model.select(peewee.fn.COUNT(field)).where(condition))
     if not count:
         return
     names = [column.name for column in table.columns]
@@ -92,13 +91,11 @@ def _emptied(patient: Patient, table: Table, column: str, condition: Any, what: 
 
 
 def _nowhere(field: Any) -> Any:
-    message, branch, entry = models.Message, models.BranchMessage, models.ArchiveEntry
-    archived = entry.select(entry.record_id).where(entry.kind.in_(["message", "branch_message"]))
-    return (
-        field.not_in(message.select(message.id))
-        & field.not_in(branch.select(branch.id))
-        & field.not_in(archived)
+    entry: Any = models.ArchiveEntry.alias("gone")
+    archived = entry.select(peewee.SQL("1")).where(
+        entry.kind.in_(["message", "branch_message"]), entry.record_id == field
     )
+    return missing(field, models.Message) & missing(field, models.BranchMessage) & ~peewee.fn.EXISTS(archived)
 
 
 CHECK = Check("references", "rows that belong to something that is not there", _look)

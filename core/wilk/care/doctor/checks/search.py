@@ -42,7 +42,7 @@ def _passages(patient: Patient, kind: str) -> Iterator[Found]:
         for row in rows:
             record = source.record(*row)
             if kept.pop(record.id, {}) != dict(enumerate(passages(source.text(record)))):
-                wrong.append(record.id)  # noqa: PERF401
+                wrong.append(record.id)
         for id in ids:
             kept.pop(id, None)
     gone = list(kept)
