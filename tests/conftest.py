@@ -38,7 +38,15 @@ hypothesis_settings.register_profile(
 hypothesis_settings.load_profile("wilk")
 
 
-BESIDE = ("wilk-audit", "wilk-hnsw", "wilk-keywords", "wilk-langgraph", "wilk-local", "wilk-openai", "wilk-tokens")
+BESIDE = (
+    "wilk-audit",
+    "wilk-hnsw",
+    "wilk-keywords",
+    "wilk-langgraph",
+    "wilk-local",
+    "wilk-openai",
+    "wilk-tokens",
+)
 """What may be installed beside wilk, and must not change what these tests see; tests/plugins says otherwise."""
 
 

@@ -277,9 +277,7 @@ class Host:
 
     def before_save(self, store: Store, kind: str, record: Any) -> None:
         """Unlike events, a failure here stops the write: what guards a write must not fail open."""
-        self._strictly(
-            "before_save", f"failed before saving a {kind}", store=store, kind=kind, record=record
-        )
+        self._strictly("before_save", f"failed before saving a {kind}", store=store, kind=kind, record=record)
 
     def after_save(self, store: Store, kind: str, record: Any) -> None:
         self._tell("after_save", store=store, kind=kind, record=record)

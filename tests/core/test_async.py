@@ -690,8 +690,15 @@ WRITING = {"add", "append", "build", "clear", "compact", "correct", "create", "d
            "put_entity", "restore", "run", "show", "snapshot", "stop"}  # fmt: skip
 
 
-THEIR_OWN_WAY = {"imports": {"run"}, "exports": {"run"}, "forgetting": {"run"}, "tools": {"run"}, "registry": {"remove", "update"}, "index": {"update"},
-                 "backups": {"create", "remove", "restore"}}
+THEIR_OWN_WAY = {
+    "imports": {"run"},
+    "exports": {"run"},
+    "forgetting": {"run"},
+    "tools": {"run"},
+    "registry": {"remove", "update"},
+    "index": {"update"},
+    "backups": {"create", "remove", "restore"},
+}
 """Verbs that write now and then and may take long: a tool holds up no lane while it works."""
 
 

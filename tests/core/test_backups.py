@@ -12,7 +12,7 @@ from tests.core.moving import fill, rows
 
 import wilk
 from wilk.care.backups import copies, manifest
-from wilk.records.care import Backup
+from wilk.records.backups import Backup
 
 PERSONA = "name: Wolf\nprompt: You are a wolf.\n"
 

@@ -159,7 +159,12 @@ def test_only_the_sqlite_backend_knows_its_driver() -> None:
     # transfer/reading reads databases of other programs, care those that are copies or damaged
     others = {name for name in NAMES if room(name) == "care" or name.startswith("transfer/reading/")}
     drivers = importers("sqlite3") - others - {"testing/faults/points.py"}
-    assert drivers == {"backends/sqlite.py", "backends/sqlite_erasing.py", "backends/files/rebuilding.py", "caches/disk.py"}
+    assert drivers == {
+        "backends/sqlite.py",
+        "backends/sqlite_erasing.py",
+        "backends/files/rebuilding.py",
+        "caches/disk.py",
+    }
 
 
 def test_only_definitions_know_watchdog() -> None:

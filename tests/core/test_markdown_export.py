@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -251,6 +253,21 @@ class TestAFolder:
         with pytest.raises(wilk.Conflict):
             store.exports.run("markdown", tmp_path / "out")
         store.exports.run("markdown", tmp_path / "out", replace=True)
+
+    def test_takes_no_place_of_what_no_export_was(self, store: wilk.Store, talk: str, tmp_path: Path) -> None:
+        home = tmp_path / "letters"
+        (home / "photos").mkdir(parents=True)
+        (home / "dear.md").write_text("Dear wolf")
+        with pytest.raises(wilk.Conflict, match="holds photos"):
+            store.exports.run("markdown", home, replace=True)
+        with pytest.raises(wilk.Conflict, match="letters.md is a folder"):
+            store.exports.run("markdown", home.rename(tmp_path / "letters.md"), sessions=[talk], replace=True)
+        assert (tmp_path / "letters.md" / "dear.md").read_text() == "Dear wolf"
+        with closing(sqlite3.connect(tmp_path / "my.md")) as database:
+            database.execute("CREATE TABLE a (b)")
+        with pytest.raises(wilk.Conflict, match="my.md is a database"):
+            store.exports.run("markdown", tmp_path / "my.md", sessions=[talk], replace=True)
+        assert sorted(one.name for one in tmp_path.iterdir() if "partial" in one.name) == []
 
     def test_of_many_conversations_is_no_file(self, store: wilk.Store, talk: str, tmp_path: Path) -> None:
         store.sessions.create(id="other")

@@ -27,7 +27,7 @@ from tests.core.damage import (
 import wilk
 from wilk import BackendError, Conflict, NotFound, SchemaError
 from wilk.care.recovering import ASIDE
-from wilk.records.care import Recovered
+from wilk.records.recovery import Recovered
 
 pytestmark = pytest.mark.sqlite
 

@@ -125,7 +125,9 @@ def _grades(file: str, cases: Sequence[Case], folder: Path) -> Graded:
 def _check(case: Case, graded: Graded) -> None:
     report = graded[case.suite]
     findings = report["faults"][case.fault]["findings"]
-    assert [kind for kind, row, _ in findings if re.fullmatch(case.kind, kind) and re.search(case.row, row)], findings
+    assert [
+        kind for kind, row, _ in findings if re.fullmatch(case.kind, kind) and re.search(case.row, row)
+    ], findings
     assert report["grade"] == report["faults"][case.fault]["grade"] == case.grade, findings
     assert report["sha256"] == grades.checksum(report)
 

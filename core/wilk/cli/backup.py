@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from wilk.care.backups.shelf import Shelf
     from wilk.cli.context import Context
     from wilk.cli.parsing import Parser
-    from wilk.records.care import Backup, BackupRestored
+    from wilk.records.backups import Backup, BackupRestored
     from wilk.settings import Settings
     from wilk.store import Store
 

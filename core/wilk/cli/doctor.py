@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from wilk.cli.context import Context
     from wilk.cli.parsing import Parser
-    from wilk.records.care import Finding
+    from wilk.records.doctor import Finding
 
 _STYLES = {"error": "red", "warning": "yellow"}
 _RECORDS = 5

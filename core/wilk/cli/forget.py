@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from wilk.cli.context import Context
     from wilk.cli.parsing import Parser
-    from wilk.records.care import Certificate, ForgettingPlan, Remaining
+    from wilk.records.forgetting import Certificate, ForgettingPlan, Remaining
 
 _VERBS = ("certificates", "show", "verify", "search")
 _SHORT = 13

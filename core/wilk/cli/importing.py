@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,11 @@ def _import(context: Context) -> int:
         (_show_runs if arguments.runs else _show_importers)(context)
         return 0
     if not arguments.sources:
+        if os.path.exists(arguments.importer):
+            raise UsageError(
+                f"say what {arguments.importer} is from, or have it found out: "
+                f"wilk import auto {arguments.importer}"
+            )
         raise UsageError(f"name what to import: wilk import {arguments.importer} FILE")
     from wilk.cli.bars import Bar
     from wilk.transfer.landing.report import document

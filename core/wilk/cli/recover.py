@@ -10,7 +10,7 @@ from wilk.cli.parsing import UsageError, Verb
 if TYPE_CHECKING:
     from wilk.cli.context import Context
     from wilk.cli.parsing import Parser
-    from wilk.records.care import Recovered
+    from wilk.records.recovery import Recovered
 
 _NAMES = 3
 

@@ -161,12 +161,7 @@ class IncomingVector:
 
 
 Incoming = (
-    IncomingUser
-    | IncomingGroup
-    | IncomingDefinition
-    | IncomingSession
-    | IncomingRecord
-    | IncomingVector
+    IncomingUser | IncomingGroup | IncomingDefinition | IncomingSession | IncomingRecord | IncomingVector
 )  # what an importer yields
 
 

@@ -56,7 +56,7 @@ class Exports:
         if not path.parent.is_dir():
             raise Invalid(f"{path.parent} is no folder; make it first")
         writing = _Writing()
-        partial = path.with_name(f".{os.getpid()}.partial.{path.name}")  # its suffix says how to pack it
+        partial = path.with_name(f".{os.getpid()}-partial-{path.name}")  # its suffix says how to pack it
         try:
             chosen.write(self._store, partial, Choice(sessions, user), writing)
             if path.exists():

@@ -13,7 +13,7 @@ from wilk.care.backups import checking, manifest, places, restoring, taking
 from wilk.care.backups.shelf import Held, Shelf
 from wilk.clock import to_datetime
 from wilk.errors import BackendError, Busy, Conflict, Invalid, ReadOnly, WilkError
-from wilk.records.care import Backup, BackupCheck, BackupRestored
+from wilk.records.backups import Backup, BackupCheck, BackupRestored
 from wilk.services.checks import whole
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from wilk.care.backups import checking, copies, places
 from wilk.care.backups.manifest import DATABASE, Manifest
 from wilk.errors import BackendError, Conflict, Invalid, NotFound
 from wilk.files import sync_folder
-from wilk.records.care import Backup, BackupCheck
+from wilk.records.backups import Backup, BackupCheck
 from wilk.settings import Settings
 
 _PLAIN = "*.db"

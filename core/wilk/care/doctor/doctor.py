@@ -12,7 +12,7 @@ from wilk.care.doctor import mending
 from wilk.care.doctor.mending import Mending
 from wilk.care.doctor.patient import Check, Found, Patient
 from wilk.errors import Conflict, Invalid, ReadOnly, WilkError
-from wilk.records.care import Diagnosis, Finding, Repaired, RepairInfo
+from wilk.records.doctor import Diagnosis, Finding, Repaired, RepairInfo
 
 if TYPE_CHECKING:
     from wilk.store import Store

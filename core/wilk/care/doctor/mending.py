@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from wilk import clock, models
 from wilk.care.doctor.patient import Patient, key_of, shown_key
 from wilk.errors import Conflict, Invalid, NotFound
-from wilk.records.care import RepairInfo
+from wilk.records.doctor import RepairInfo
 from wilk.services.keeping.kinds import KINDS, Kind
 
 if TYPE_CHECKING:

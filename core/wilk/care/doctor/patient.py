@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wilk.errors import BackendError
-from wilk.records.care import Finding
+from wilk.records.doctor import Finding
 from wilk.transfer.moves.tables import Table, tables
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from wilk import clock, codec
 from wilk.care.forgetting.copies import Copy
 from wilk.care.forgetting.needles import Needles
 from wilk.care.tombstones import mark
-from wilk.records.care import Certificate, Remaining, Residue, SearchedPlace
+from wilk.records.forgetting import Certificate, Remaining, Residue, SearchedPlace
 
 FORMAT = 1
 

@@ -21,7 +21,7 @@ from wilk.care.forgetting.removing import cut, empty, foreign, naming, remove
 from wilk.care.forgetting.rows import of_store
 from wilk.care.tombstones import Tombstones, mark
 from wilk.errors import Conflict, Invalid, NotFound, ReadOnly
-from wilk.records.care import Certificate, ForgettingPlan, Remaining, Verified
+from wilk.records.forgetting import Certificate, ForgettingPlan, Remaining, Verified
 from wilk.services.checks import limit as limits
 
 if TYPE_CHECKING:

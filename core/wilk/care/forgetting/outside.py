@@ -18,7 +18,7 @@ from wilk.care.forgetting.scanning import Scan, scan, shared
 from wilk.care.forgetting.searching import Search
 from wilk.errors import WilkError
 from wilk.files import sync_folder
-from wilk.records.care import Remaining, Residue, SearchedPlace
+from wilk.records.forgetting import Remaining, Residue, SearchedPlace
 
 if TYPE_CHECKING:
     from wilk.store import Store

@@ -20,7 +20,7 @@ from wilk.care.recovering.writing import DERIVED, AsideFile, Writer
 from wilk.clock import Clock
 from wilk.errors import BackendError, Conflict, NotFound, SchemaError
 from wilk.host import Host
-from wilk.records.care import Recovered, RecoveredTable
+from wilk.records.recovery import Recovered, RecoveredTable
 from wilk.settings import Settings
 
 if TYPE_CHECKING:

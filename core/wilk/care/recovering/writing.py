@@ -13,7 +13,7 @@ from wilk.care.recovering.layouts import Json, Layout, of_database, quoted
 from wilk.care.recovering.mending import MARK, Unmendable, mended, shown
 from wilk.care.recovering.salvage import Aside, Found, Salvage, Taken
 from wilk.errors import BackendError
-from wilk.records.care import RecoveredTable, ShortSession
+from wilk.records.recovery import RecoveredTable, ShortSession
 from wilk.records.transfer import Progress
 from wilk.services.keeping.archiver import COMPACTED
 from wilk.settings import Settings

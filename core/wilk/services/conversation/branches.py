@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from wilk.services.conversation.transcript import Transcript
 
 _SOME = 400
+_BESIDE = ("interaction_id", "idempotency_key", "origin_id")
+"""What a visible message has and one of a branch does not."""
 
 
 class Branches:
@@ -174,7 +176,35 @@ class Branches:
                 self._archiver.remove("branch_message", one.id.in_(ids[start : start + _SOME]), reason=reason)
             self._rows.extend(session_id, hidden)
             self._messages().extend(session_id, [_given(row) for row in way])
+            for start in range(0, len(ids), _SOME):
+                self._reclaim(session_id, ids[start : start + _SOME])
             return self._sessions().get(session_id)
+
+    def _reclaim(self, session_id: str, ids: Sequence[str]) -> None:
+        """Give messages that were visible before what branches have no place for, as the archive has it."""
+        entry, message = models.ArchiveEntry, models.Message
+        query = entry.select(entry.record_id, entry.data, entry.place).where(
+            entry.kind == "message", entry.record_id.in_(ids), entry.session_id == session_id
+        )
+        rows = self._engine.select(query.order_by(entry.pk))
+        kept = self._archiver.read([(data, place) for _, data, place in rows])
+        before = {id: row for (id, *_), row in zip(rows, kept, strict=True)}  # the latest of each
+        keys = {row.get("idempotency_key") for row in before.values()} - {None}
+        taken = {
+            key
+            for (key,) in self._engine.select(
+                message.select(message.idempotency_key).where(
+                    message.session == session_id, message.idempotency_key.in_(sorted(keys))
+                )
+            )
+        }
+        for id, row in before.items():
+            given = {name: row.get(name) for name in _BESIDE if row.get(name) is not None}
+            if given.get("idempotency_key") in taken:
+                del given["idempotency_key"]
+            if given:
+                values: Mapping[Any, Any] = {getattr(message, name): value for name, value in given.items()}
+                self._engine.run(message.update(values).where(message.id == id))
 
     # -- reading --------------------------------------------------------------------------
 

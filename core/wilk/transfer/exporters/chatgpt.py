@@ -180,7 +180,7 @@ class _Conversation:
         if parent is None and not self._from_there:
             parent = _ROOT
         for number, (author, recipient, content) in enumerate(self._pieces(message)):
-            id = message.id if number == 0 else f"{message.id}~{number}"
+            id = message.id if number == 0 else f"{message.id}~call-{number}"  # importers name parts ~1, ~2
             said = {
                 "id": id, "author": author, "create_time": foreign.seconds(message.created_at),
                 "update_time": None, "content": content, "status": "finished_successfully", "end_turn": None,

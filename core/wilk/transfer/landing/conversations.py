@@ -120,6 +120,9 @@ class Conversations:
             for name, value in (("model", item.model), ("max_tokens", item.max_tokens))
             if value is not None
         }
+        for name in ("user", "group"):
+            if coming[name] is None:  # a source that does not say whose it is takes it from nobody
+                del coming[name]
         kept = self._sessions.get(id)
         metadata = {**kept.metadata, **coming.pop("metadata")}
         given = self._edits.of("sessions", _fields(kept), coming)

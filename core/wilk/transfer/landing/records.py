@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import reduce
+from operator import and_
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import peewee
@@ -94,13 +96,7 @@ class Records:
                 continue
             values[name] = self._default(item.kind, name, field, values)
         values = {name: value for name, value in values.items() if name != serial}
-        condition: Any = True
-        for name in one.key:
-            condition = (
-                (fields[name] == values[name]) & condition
-                if condition is not True
-                else fields[name] == values[name]
-            )
+        condition = reduce(and_, [fields[name] == values[name] for name in one.key])
         if self._engine.select(model.select(fields[one.key[0]]).where(condition)):
             if target is None:
                 raise Invalid(f"{item.kind} {id!r} is there already, and not from this source")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from wilk import codec, models
 from wilk.care.doctor.patient import SHOWN, Check, Found, Patient
-from wilk.records.care import Finding
+from wilk.records.doctor import Finding
 
 
 def _look(patient: Patient) -> Iterator[Found]:

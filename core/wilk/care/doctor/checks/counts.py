@@ -10,7 +10,7 @@ from peewee import fn
 from wilk import models
 from wilk.care.doctor.mending import Mending
 from wilk.care.doctor.patient import SHOWN, Check, Found, Patient
-from wilk.records.care import Finding
+from wilk.records.doctor import Finding
 from wilk.services.keeping.archiver import COMPACTED
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from wilk import models
 from wilk.care.doctor.mending import Mending
 from wilk.care.doctor.patient import SHOWN, Check, Found, Patient, missing
-from wilk.records.care import Finding
+from wilk.records.doctor import Finding
 from wilk.services.embedding.passages import KINDS, model_of
 
 

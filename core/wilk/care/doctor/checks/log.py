@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from wilk.care.doctor.patient import Check, Found, Patient
-from wilk.records.care import Finding
+from wilk.records.doctor import Finding
 
 _LONG = 64 * 2**20
 """Bytes of a log above which something keeps it from being taken over into the database."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from wilk.care.doctor.mending import Mending
 from wilk.care.doctor.patient import SHOWN, Check, Found, Patient
-from wilk.records.care import Finding
+from wilk.records.doctor import Finding
 
 _OTHERS = 0o077
 _PRIVATE = ("wilk.db*", "*.db", "*.db-wal", "*.db-shm", "*.lock", "backups", "archive", "cache", "indexes")

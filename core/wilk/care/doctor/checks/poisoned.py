@@ -10,7 +10,7 @@ from wilk.care.doctor.mending import Mending
 from wilk.care.doctor.patient import SHOWN, Check, Found, Patient, key_of, shown_key
 from wilk.errors import WilkError
 from wilk.models.base import JsonField, TimeField
-from wilk.records.care import Finding
+from wilk.records.doctor import Finding
 from wilk.transfer.moves.tables import Table
 
 

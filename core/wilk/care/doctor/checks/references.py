@@ -10,7 +10,7 @@ import peewee
 from wilk import models
 from wilk.care.doctor.mending import Mending
 from wilk.care.doctor.patient import SHOWN, Check, Found, Patient, missing, shown_key
-from wilk.records.care import Finding
+from wilk.records.doctor import Finding
 from wilk.services.keeping.kinds import KINDS
 from wilk.transfer.moves.tables import Table
 

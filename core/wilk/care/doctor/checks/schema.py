@@ -11,7 +11,7 @@ import peewee
 
 from wilk.care.doctor.mending import Mending
 from wilk.care.doctor.patient import SHOWN, Check, Found, Patient
-from wilk.records.care import Finding
+from wilk.records.doctor import Finding
 
 _OTHERS = re.compile(r"_litestream_|sqlite_|pgvector")
 """Indexes and tables that tools beside wilk keep in a database, and may."""

@@ -9,7 +9,7 @@ from wilk import models
 from wilk.care.doctor.mending import Mending
 from wilk.care.doctor.patient import SHOWN, Check, Found, Patient
 from wilk.errors import WilkError
-from wilk.records.care import Finding
+from wilk.records.doctor import Finding
 from wilk.services.embedding.following import stale
 from wilk.services.embedding.passages import SOURCES, passages
 

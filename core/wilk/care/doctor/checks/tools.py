@@ -10,8 +10,8 @@ from wilk.care.doctor.mending import Mending
 from wilk.care.doctor.patient import SHOWN, Check, Found, Patient
 from wilk.context.units import EXTRA, links
 from wilk.errors import WilkError
-from wilk.records.care import Finding
 from wilk.records.context import ContextItem
+from wilk.records.doctor import Finding
 
 _DAY = 86_400_000_000
 

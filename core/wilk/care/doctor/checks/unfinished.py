@@ -8,7 +8,7 @@ from pathlib import Path
 from wilk import clock, models
 from wilk.care.doctor.mending import Mending
 from wilk.care.doctor.patient import SHOWN, Check, Found, Patient
-from wilk.records.care import Finding
+from wilk.records.doctor import Finding
 
 _DAY = 86_400_000_000
 _LEFT = ("*.partial", ".*.partial", "*.tmp-wilk")
