@@ -123,3 +123,9 @@ def test_an_export_of_what_is_not_there(wilk: Run, tmp_path: Path) -> None:
     assert (found.code, "no session 'nowhere'" in found.err) == (1, True)
     assert not (tmp_path / "x.jsonl").exists()
     assert wilk("export", "json").code == 2
+
+
+def test_a_file_in_place_of_what_it_is_from_is_told(wilk: Run, chat: Path) -> None:
+    found = wilk("import", str(chat))
+    assert found.code == 2
+    assert f"wilk import auto {chat}" in found.err

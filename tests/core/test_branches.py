@@ -169,3 +169,48 @@ def test_a_chain_of_five_thousand_is_walked(store: wilk.Store) -> None:
             )
     assert store.branches.list("talk")[0].messages == 5_000
     assert len(store.branches.messages("talk", parent)) == 5_001
+
+
+def test_a_message_that_is_visible_again_is_the_one_of_its_key(store: wilk.Store) -> None:
+    store.sessions.create(id="keys")
+    store.messages.append("keys", "user", "question", id="k1")
+    first = store.messages.append("keys", "assistant", "answer", id="k2", key="once", interaction="i1")
+    store.branches.add("keys", "assistant", "another", parent="k1", id="k3")
+    store.branches.show("keys", "k3")
+    store.branches.show("keys", "k2")
+    again = store.messages.append("keys", "assistant", "answer", key="once", interaction="i1")
+    assert (again.id, again.interaction_id, again.idempotency_key) == (first.id, "i1", "once")
+    assert store.messages.count("keys") == 2
+
+
+def test_a_key_that_another_message_took_meanwhile_stays_its(store: wilk.Store) -> None:
+    store.sessions.create(id="keys")
+    store.messages.append("keys", "user", "question", id="k1")
+    store.messages.append("keys", "assistant", "answer", id="k2", key="once")
+    store.branches.add("keys", "user", "of its own", parent=None, id="r1")
+    store.branches.show("keys", "r1")
+    store.messages.append("keys", "assistant", "other", id="r2", key="once")
+    store.branches.add("keys", "assistant", "third", parent="r2", id="r3")
+    store.branches.show("keys", "k2")
+    assert store.messages.get("k2").idempotency_key == "once"
+    store.branches.show("keys", "r3")
+    assert [one.idempotency_key for one in store.messages.last("keys")] == [None, "once", None]
+
+
+def test_the_way_out_is_told_where_a_summary_stands_for_what_would_go(store: wilk.Store) -> None:
+    store.sessions.create(id="long", max_tokens=600)
+    for n in range(60):
+        store.messages.append(
+            "long", "user", f"wolf {n} howls at the moon, again and again and again", id=f"w{n}"
+        )
+    store.settle()
+    if not store.summaries.list("long"):
+        store.memory.compact("long")
+    store.branches.add("long", "assistant", "alt", parent="w1", id="alt")
+    with pytest.raises(wilk.Conflict, match="wilk memory uncompact"):
+        store.branches.show("long", "alt")
+    store.memory.uncompact("long")
+    for summary in store.summaries.list("long"):
+        store.summaries.remove(summary.id)
+    store.branches.show("long", "alt")
+    assert [one.id for one in store.messages.last("long")] == ["w0", "w1", "alt"]

@@ -555,3 +555,44 @@ def test_what_was_rolled_back_is_not_counted_as_written(run: Run, store: wilk.St
     result = run(IncomingSession("t", broken))
     assert [(one.kind, one.created, one.failed) for one in result.kinds] == [("sessions", 0, 1)]
     assert store.sessions.find("t") is None
+
+
+class TestConversationsThatGoOn:
+    """Sessions that the source has gone on with since they were taken over."""
+
+    @staticmethod
+    def plain(*keys: str) -> IncomingSession:
+        """A session whose messages name no parents, each of its key's first letter."""
+        return IncomingSession("s", [IncomingMessage(key, "user", key[0]) for key in keys])
+
+    def test_messages_without_parents_go_on_behind_each_other(self, run: Run, store: wilk.Store) -> None:
+        run(self.plain("a", "b"))
+        run(self.plain("a", "b", "c", "d"))
+        assert (texts(store), store.branches.list("s")) == (["a", "b", "c", "d"], [])
+        run(self.plain("a", "x", "b", "c", "d", "e"))
+        assert texts(store) == ["a", "b", "c", "d", "e"]
+        assert [(one.leaf_id, one.fork_id) for one in store.branches.list("s")] == [("x", "a")]
+
+    def test_messages_that_the_source_has_no_more_stay(self, run: Run, store: wilk.Store) -> None:
+        run(self.plain("a", "b", "c"))
+        assert run(self.plain("a")).warnings == {}
+        assert texts(store) == ["a", "b", "c"]
+
+    def test_a_branch_that_was_shown_here_stays_until_the_source_goes_on(
+        self, run: Run, store: wilk.Store
+    ) -> None:
+        def talk(*more: IncomingMessage, leaf: str, name: str) -> IncomingSession:
+            begun = [
+                IncomingMessage("w1", "user", "1"),
+                IncomingMessage("w2", "assistant", "2", parent="w1"),
+                IncomingMessage("w3", "assistant", "3", parent="w1"),
+            ]
+            return IncomingSession("s", [*begun, *more], leaf=leaf, name=name)
+
+        run(talk(leaf="w2", name="A"))
+        store.branches.show("s", "w3")
+        for name in ("B", "C"):
+            run(talk(leaf="w2", name=name))
+            assert (texts(store), store.sessions.get("s").name) == (["1", "3"], name)
+        run(talk(IncomingMessage("w4", "user", "4", parent="w2"), leaf="w4", name="D"))
+        assert texts(store) == ["1", "2", "4"]

@@ -275,6 +275,11 @@ class TestAFolder:
             store.exports.run("markdown", tmp_path / "all.md")
         assert list(tmp_path.glob("*all.md")) == []
 
+    def test_may_be_named_as_the_form_is(self, store: wilk.Store, talk: str, tmp_path: Path) -> None:
+        store.sessions.create(id="other")
+        store.exports.run("markdown", tmp_path / "md")
+        assert (tmp_path / "md" / "index.md").is_file()
+
     def test_is_written_of_an_empty_store(self, store: wilk.Store, tmp_path: Path) -> None:
         store.exports.run("markdown", tmp_path / "out")
         assert (tmp_path / "out" / "index.md").read_text().startswith("# Conversations\n\n0 in all")

@@ -317,6 +317,36 @@ def test_sessions_that_began_here_become_conversations_there(
     )
 
 
+def test_a_call_takes_no_id_of_another_message(store: wilk.Store, tmp_path: Path) -> None:
+    """Importers name the parts of a message by its id with a number behind it."""
+    store.sessions.create(id="s")
+    call = {"type": "tool_call", "id": "c1", "name": "stones", "arguments": {}}
+    store.messages.append("s", "assistant", "Let me look.", parts=[call], id="m")
+    store.messages.append("s", "tool", "slate", id="m~1", parts=[
+        {"type": "tool_result", "tool_call_id": "c1", "content": "slate"}])  # fmt: skip
+    store.exports.run("chatgpt", tmp_path / "out.json")
+    [made] = json.loads((tmp_path / "out.json").read_text())
+    way, node = [], made["current_node"]
+    while node is not None and len(way) < 10:
+        way.append(node)
+        node = made["mapping"][node]["parent"]
+    assert len(way) == 4  # the root, what was said, the call and its result
+    assert (way[0], way[2]) == ("m~1", "m")
+
+
+def test_a_conversation_that_says_no_user_leaves_it_whose_it_is(store: wilk.Store, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    written(source / "conversations.json", [chatgpt_conversation()])
+    written(source / "user.json", CHATGPT_USER)
+    store.imports.run("chatgpt", source)
+    owner = store.sessions.get("conv-1").user_id
+    assert owner is not None
+    store.exports.run("chatgpt", tmp_path / "back.json")
+    assert store.imports.run("chatgpt", tmp_path / "back.json").failed == 0
+    assert store.sessions.get("conv-1").user_id == owner
+
+
 def test_an_export_without_sessions_is_an_empty_list(store: wilk.Store, tmp_path: Path) -> None:
     store.exports.run("chatgpt", tmp_path / "none.json")
     assert json.loads((tmp_path / "none.json").read_text()) == []

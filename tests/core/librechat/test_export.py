@@ -416,3 +416,18 @@ def test_ids_are_written_as_mongoimport_takes_them(own: wilk.Store, tmp_path: Pa
     own.exports.run("librechat", tmp_path / "out")
     made = read(tmp_path / "out")
     assert all(len(ObjectId(one["_id"]["$oid"])) == 24 for one in made["users"] + made["promptgroups"])
+
+
+def test_ids_that_another_importer_could_not_keep_are_none_of_librechat(
+    store: wilk.Store, tmp_path: Path
+) -> None:
+    """There the ids of all messages differ, and a conversation has the messages that name it."""
+    for id in ("one", "two"):
+        store.sessions.create(id=id, metadata={"imported_id": "same"})
+        store.messages.append(id, "user", "Hello", id=f"{id}-1", metadata={"imported_id": "a"})
+        store.messages.append(id, "assistant", "Hello to you", id=f"{id}-2", metadata={"imported_id": "b"})
+    store.exports.run("librechat", tmp_path / "out")
+    made = read(tmp_path / "out")
+    assert sorted(one["messageId"] for one in made["messages"]) == ["one-1", "one-2", "two-1", "two-2"]
+    assert {one["conversationId"] for one in made["messages"]} == {"one", "two"}
+    assert {one["conversationId"] for one in made["conversations"]} == {"one", "two"}

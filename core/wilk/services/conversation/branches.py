@@ -6,13 +6,14 @@ and name the message that they follow. A message without a parent follows the on
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from wilk import models
 from wilk.engine import Engine
-from wilk.errors import Conflict, NotFound
+from wilk.errors import Conflict, NotFound, WilkError
 from wilk.records.conversation import Branch, BranchMessage, Session
 from wilk.services.conversation.branch_rows import BranchRows
 from wilk.services.conversation.message_rows import message as as_message
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
     from wilk.services.conversation.sessions import Sessions
     from wilk.services.conversation.transcript import Transcript
 
+logger = logging.getLogger("wilk.conversation")
+
 _SOME = 400
+_SHOWN = "another branch is shown"
 _BESIDE = ("interaction_id", "idempotency_key", "origin_id")
 """What a visible message has and one of a branch does not."""
 
@@ -161,19 +165,18 @@ class Branches:
             if rows := self._engine.select(over.limit(1)):
                 raise Conflict(
                     f"summary {rows[0][0]!r} stands for messages behind the fork; undo it first "
-                    "(`wilk summaries remove`), or fork the branch into a session of its own"
+                    "(`wilk memory uncompact`), or fork the branch into a session of its own"
                 )
             hidden = self._hidden(session_id, fork)
             message: Any = models.Message
             one: Any = models.BranchMessage
-            reason = "another branch is shown"
             ids = [row.id for row in way]
             if hidden:
                 self._archiver.remove(
-                    "message", (message.session == session_id) & (message.sequence > fork), reason=reason
+                    "message", (message.session == session_id) & (message.sequence > fork), reason=_SHOWN
                 )
             for start in range(0, len(ids), _SOME):
-                self._archiver.remove("branch_message", one.id.in_(ids[start : start + _SOME]), reason=reason)
+                self._archiver.remove("branch_message", one.id.in_(ids[start : start + _SOME]), reason=_SHOWN)
             self._rows.extend(session_id, hidden)
             self._messages().extend(session_id, [_given(row) for row in way])
             for start in range(0, len(ids), _SOME):
@@ -184,10 +187,15 @@ class Branches:
         """Give messages that were visible before what branches have no place for, as the archive has it."""
         entry, message = models.ArchiveEntry, models.Message
         query = entry.select(entry.record_id, entry.data, entry.place).where(
-            entry.kind == "message", entry.record_id.in_(ids), entry.session_id == session_id
-        )
+            entry.kind == "message", entry.record_id.in_(ids), entry.session_id == session_id,
+            entry.reason == _SHOWN,
+        )  # fmt: skip
         rows = self._engine.select(query.order_by(entry.pk))
-        kept = self._archiver.read([(data, place) for _, data, place in rows])
+        try:
+            kept = self._archiver.read([(data, place) for _, data, place in rows])
+        except WilkError as error:  # an archive outside that cannot be read now
+            logger.warning("session %s: keys of messages could not be read: %s", session_id, error)
+            return
         before = {id: row for (id, *_), row in zip(rows, kept, strict=True)}  # the latest of each
         keys = {row.get("idempotency_key") for row in before.values()} - {None}
         taken = {

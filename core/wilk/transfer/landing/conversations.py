@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -67,6 +68,7 @@ class Conversations:
         self._edits = edits
         self._known = False
         self._tail: str | None = None  # the newest visible message
+        self._aside = False  # whether something that is new became a branch
 
     def session(self, item: IncomingSession, target: str | None) -> str:
         """Write a session, and return its id."""
@@ -84,16 +86,20 @@ class Conversations:
         self._known = target is not None
         newest = self._messages.last(id, 1)
         self._tail = newest[0].id if newest else None
+        self._aside = False
         if target is not None and (item.name, item.created_at, item.updated_at) != (None, None, None):
             # What says nothing of itself only brings messages.
             self._update(item, id)
         elif target is not None:
             self._edits.keep()
         named: dict[str, str] = {}  # keys of messages whose id here is another
-        for chunk in _chunks(item.messages):
+        for chunk in _chunks(_chained(item.messages) if linear and self._known else item.messages):
             self._write(id, item, chunk, visible, named)
-        if target is not None and leaf is not None:
-            self._show(id, named.get(leaf, leaf), {named.get(key, key) for key in parents})
+        if leaf is not None:
+            shown = named.get(leaf, leaf)
+            keys = {named.get(key, key) for key in parents}
+            if target is None or self._show(id, shown, keys):
+                self._edits.add("leaf", shown)
         self._set_times(id, item)
         return id
 
@@ -142,13 +148,19 @@ class Conversations:
             "metadata": dict(item.metadata),
         }
 
-    def _show(self, id: str, leaf: str, known: set[str]) -> None:
-        """Show the branch that the source shows by now, if that can be, and hides nothing of ours."""
+    def _show(self, id: str, leaf: str, known: set[str]) -> bool:
+        """Show the branch that the source shows by now, if that can be, and hide nothing of ours.
+
+        Return False where it is to be tried again by the next run.
+        """
         if leaf == self._tail:
-            return
+            return True
         if self._tail is not None and self._tail not in known:
-            self._report.warn("what the source has new of conversations that go on here became branches")
-            return
+            if self._aside:
+                self._report.warn("what the source has new of conversations that go on here became branches")
+            return True
+        if self._edits.is_as_before("leaf", leaf):
+            return True  # another branch was shown here since, and the source has nothing to say to that
         try:
             self._branches.show(id, leaf)
         except Conflict as error:
@@ -156,6 +168,8 @@ class Conversations:
                 "the visible branch of the source is another by now, and could not be shown here"
             )
             logger.info("session %s: %s", id, error)
+            return False
+        return True
 
     def _set_times(self, id: str, item: IncomingSession) -> None:
         latest = item.updated_at or item.created_at
@@ -214,6 +228,7 @@ class Conversations:
         if new:
             self._messages.extend(session, new)
         if aside:
+            self._aside = True
             self._rows.extend(session, aside)
         for id, message in calls:
             for number, call in enumerate(message.calls):
@@ -290,6 +305,14 @@ def _times(first: str) -> Any:
 
 def _moment(moment: datetime | None, now: int) -> int:
     return now if moment is None else to_microseconds(moment)
+
+
+def _chained(messages: Iterable[IncomingMessage]) -> Iterator[IncomingMessage]:
+    """Messages that name no parents, each behind the one before it."""
+    before = None
+    for message in messages:
+        yield replace(message, parent=before)
+        before = message.key
 
 
 def _chunks(messages: Iterable[IncomingMessage]) -> Iterator[list[IncomingMessage]]:

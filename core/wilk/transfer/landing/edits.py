@@ -54,7 +54,15 @@ class Edits:
 
     def keep(self) -> None:
         """Note that nothing of the record itself was written."""
-        self._after = self._before
+        self._after = dict(self._before)
+
+    def add(self, name: str, value: Any) -> None:
+        """Note something more that was made."""
+        self._after[name] = _digest(value)
+
+    def is_as_before(self, name: str, value: Any) -> bool:
+        """Whether the last run made the same of that."""
+        return self._before.get(name) == _digest(value)
 
     @property
     def definition(self) -> str | None:

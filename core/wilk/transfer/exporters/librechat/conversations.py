@@ -218,7 +218,7 @@ class _Talk:
         rest = metadata.get(NAME)
         made: dict[str, Any] = decode(rest) if isinstance(rest, Mapping) else {}
         without = set(metadata.get(WITHOUT) or ())
-        id = str(metadata.get(_IMPORTED) or first.id)
+        id = str((came and metadata.get(_IMPORTED)) or first.id)  # another importer's is no id there
         for message in whole.messages:
             if message.id != id:
                 self._ids[message.id] = id
@@ -309,7 +309,9 @@ def _came(message: Said) -> bool:
 
 
 def _source_id(session: Session) -> str:
-    return str(session.metadata.get(_IMPORTED) or session.id)
+    """The id of a conversation of which only messages came, or which is none of LibreChat's."""
+    alone = session.metadata.get(ALONE) is not None
+    return str((alone and session.metadata.get(_IMPORTED)) or session.id)
 
 
 def _by_time(one: tuple[Any, Any]) -> tuple[str, str]:
