@@ -52,6 +52,7 @@ def test_a_repair_and_its_way_back(talk: None, good: Run, wilk: Run, home: Path)
     assert good("doctor", "--undo", batch).out == "1 changes put back as they were\n"
     assert wilk("doctor").code == 1
     assert "counts" in good("doctor", "--repairs").out
+    assert good("doctor", "--repair", "--yes", "--quiet").out == ""
 
 
 def test_nothing_to_repair(talk: None, good: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -129,3 +130,24 @@ def test_a_file_in_place_of_what_it_is_from_is_told(wilk: Run, chat: Path) -> No
     found = wilk("import", str(chat))
     assert found.code == 2
     assert f"wilk import auto {chat}" in found.err
+
+
+def test_an_export_goes_into_a_file_and_nowhere_else(wilk: Run, tmp_path: Path) -> None:
+    found = wilk("export", "json", "-")
+    assert (found.code, "into a file or folder" in found.err) == (2, True)
+    os.mkfifo(tmp_path / "pipe")
+    for replacing in ((), ("--replace",)):
+        found = wilk("export", "json", str(tmp_path / "pipe"), *replacing)
+        assert (found.code, "neither a file nor a folder" in found.err or not replacing) == (1, True)
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_options_may_stand_between_what_is_named(wilk: Run, good: Run, chat: Path, tmp_path: Path) -> None:
+    found = wilk("import", "chatgpt", "--dry-run", str(chat), "-q")
+    assert "unknown" not in found.err
+    good("sessions", "new", "talk", "--use")
+    good("messages", "add", "user", "--importance", "0.9", "Is there a wolf?")
+    assert "Is there a wolf?" in good("messages", "list").out
+    good("export", "json", "-q", str(tmp_path / "all.jsonl"))
+    assert (tmp_path / "all.jsonl").is_file()
+    assert "unknown arguments: more" in wilk("export", "json", "-q", str(tmp_path / "x"), "more").err

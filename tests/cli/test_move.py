@@ -197,6 +197,17 @@ class TestTheBar:
         lines = capsys.readouterr().out.splitlines()
         assert (len(lines), lines[-1]) == (10, "copying: 20,000 of 20,000 rows")
 
+    def test_of_what_nobody_knows_the_end_of_it_counts(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+        bar = Bar(Output())
+        bar(Progress("reading", "", 90, 90))
+        bar(Progress("writing", "sessions", 1_200, 0))
+        drawn = capsys.readouterr().err
+        assert "reading [########################] 100%" in drawn
+        assert drawn.endswith("\rwriting: 1,200 records, at sessions\x1b[K")
+
     def test_is_drawn_on_a_terminal_and_taken_away(self, talk: None, to: str) -> None:
         controller, terminal = pty.openpty()
         result = spawn_with(terminal, "move", "--to", to)

@@ -327,3 +327,33 @@ def test_who_writes_meanwhile_is_not_taken_for_damage(
     monkeypatch.setattr(Patient, "rows", and_another_writes)
     assert store.doctor.examine(["counts"]).well
     assert store.messages.count("talk") == 6
+
+
+def test_an_undoing_that_is_refused_opens_no_file(store: wilk.Store, home: Path) -> None:
+    damage(home, "UPDATE sessions SET message_count = 77")
+    loose = home / "old.db"
+    loose.touch()
+    loose.chmod(0o644)
+    batch = str(store.doctor.repair(["counts", "permissions"]).batch)
+    store.messages.append("talk", "user", "one more")
+    with pytest.raises(wilk.Conflict, match="changed since"):
+        store.doctor.undo(batch)
+    assert loose.stat().st_mode & 0o777 == 0o600
+
+
+def test_pairs_of_tool_calls_are_told_however_many_pages_of_messages_there_are(
+    store: wilk.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from wilk.care.doctor.checks import tools
+
+    monkeypatch.setattr(tools, "_PAGE", 2)
+    for session in ("a", "b", "c"):
+        store.sessions.create(id=session)
+        for n in range(3):
+            call = {"type": "tool_call", "id": f"{session}{n}", "name": "x", "arguments": {}}
+            store.messages.append(session, "assistant", parts=[call])
+            if (session, n) != ("b", 1):
+                result = {"type": "tool_result", "tool_call_id": f"{session}{n}", "content": "y"}
+                store.messages.append(session, "tool", parts=[result])
+    (finding,) = store.doctor.examine(["tools"]).findings
+    assert (finding.records, "1 tool calls without a result" in finding.what) == (["b"], True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -345,6 +346,23 @@ class TestBytes:
         assert held(folder, alice.canaries) == {}
         assert not store.backups.verify(backup.id).good
 
+    def test_of_a_file_that_a_restore_set_aside_go_however_damaged_it_is(self, two: Two) -> None:
+        store, _, alice = two
+        home = files_of(store)
+        with closing(sqlite3.connect(home / "wilk.db")) as live:
+            live.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        shutil.copy(home / "wilk.db", home / "wilk.db.damaged")
+        (home / "wilk.db.damaged-2").write_bytes(bytes(8192) + (home / "wilk.db").read_bytes()[8192:])
+        (home / "wilk.db.damaged-2-wal").write_text(alice.canaries[0])
+        (home / "wilk.db.damaged.txt").write_text("a note of somebody's")
+        assert {"wilk.db.damaged", "wilk.db.damaged-2"} <= held(home, alice.canaries).keys()
+        certificate = store.forgetting.run(user=alice.user)
+        assert certificate.remaining.residues == []
+        assert held(home, alice.canaries) == {}
+        left = {one.name for one in home.glob("*.damaged*")}
+        assert {"wilk.db.damaged", "wilk.db.damaged.txt"} <= left
+        assert not {"wilk.db.damaged-2", "wilk.db.damaged-2-wal"} & left
+
 
 class TestComingBack:
     def test_by_an_earlier_copy_is_undone(self, two: Two) -> None:
@@ -385,8 +403,6 @@ class TestComingBack:
 
     @pytest.mark.sqlite
     def test_by_a_backup_from_elsewhere_is_undone(self, two: Two, tmp_path: Path) -> None:
-        import shutil
-
         store, bobby, alice = two
         backup = store.backups.create()
         home = files_of(store)

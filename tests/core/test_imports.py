@@ -417,6 +417,18 @@ class TestSources:
         assert {one.step for one in told} == {"reading"}
         assert told[-1].kind == "sessions"
 
+    def test_what_comes_after_all_was_read_is_told_as_writing(
+        self, store: wilk.Store, tmp_path: Path
+    ) -> None:
+        (tmp_path / "messages.json").write_text(
+            '{"messageId": "m", "conversationId": "c", "text": "Hello", "createdAt": {"$date": "2025-01-01T00:00:00Z"}}'
+        )
+        told: list[Progress] = []
+        store.imports.run("librechat", tmp_path / "messages.json", progress=told.append)
+        steps = [one.step for one in told]
+        assert steps == sorted(steps)  # first reading, then writing
+        assert told[-1] == Progress("writing", "sessions", 2, 0)
+
 
 class TestCalls:
     def test_calls_are_in_the_log_with_their_times(self, run: Run, store: wilk.Store) -> None:
@@ -596,3 +608,57 @@ class TestConversationsThatGoOn:
             assert (texts(store), store.sessions.get("s").name) == (["1", "3"], name)
         run(talk(IncomingMessage("w4", "user", "4", parent="w2"), leaf="w4", name="D"))
         assert texts(store) == ["1", "2", "4"]
+
+
+def test_a_changed_record_with_others_on_it_is_archived_as_it_was_and_they_stay(
+    run: Run, store: wilk.Store
+) -> None:
+    def chat(text: str) -> IncomingRecord:
+        return IncomingRecord("document", "d", {"data": {"text": text}})
+
+    raw = IncomingRecord(
+        "raw_message", "d/0", {"position": 0, "data": {"role": "user"}, "conversation_id": "d"},
+        {"conversation_id": "document"},
+    )  # fmt: skip
+    run(chat("one"), raw)
+    run(chat("two"), raw)
+    assert store.documents.get("d").data == {"text": "two"}
+    (entry,) = store.archive.list(kind="document")
+    assert (entry.reason, store.archive.get(entry.id).data["data"]) == (
+        "changed in its source",
+        '{"text":"one"}',
+    )
+    assert len(store.raw_messages.list("d")) == 1
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        IncomingDefinition("agents", "a", "a", {"name": "a", "tools": "sk-canary"}),
+        IncomingDefinition("presets", "p", "p", {"temperature": 'sk-canary\'s "own"'}),
+        IncomingSession("s", [], status="sk-canary"),
+        IncomingSession("s", [IncomingMessage("m", "user", importance="sk-canary")]),  # type: ignore[arg-type]
+    ],
+)
+def test_an_error_tells_of_a_record_and_not_what_it_holds(
+    run: Run, store: wilk.Store, item: Incoming
+) -> None:
+    (error,) = run(item).errors
+    assert "canary" not in str(error)
+    assert "wanted" in error.error or "expected" in error.error
+    assert "canary" not in str(store.imports.list())
+
+
+def test_millions_of_different_lost_fields_are_counted_and_not_kept(
+    run: Run, store: wilk.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(_: Source, reading: Reading) -> Iterator[Incoming]:
+        for n in range(5000):
+            reading.lost(f"field {n}")
+            reading.skip("sessions", str(n), f"reason {n}")
+        yield from ()
+
+    monkeypatch.setattr(Shelf, "read", lambda _self, source, reading: read(source, reading))
+    result = run()
+    assert (len(result.lost_fields), sum(result.lost_fields.values())) == (1001, 5000)
+    assert (len(result.skipped), result.skipped["others"]) == (1001, 4000)

@@ -177,6 +177,12 @@ class TestSqlite:
             assert found.bytes_after < found.bytes_before / 2
             assert found.free_after == 0
 
+    def test_compacting_leaves_no_log_as_large_as_the_file(self, file: Path) -> None:
+        with wilk.open_store(f"sqlite:///{file}") as store:
+            found = store.maintain(["compact"])
+            assert step(found, "compact").result == "ok"
+            assert file.with_name(f"{file.name}-wal").stat().st_size == 0
+
     def test_compacting_without_room_does_nothing(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         with wilk.open_store(f"sqlite:///{file}") as store:
             fill(store, 50)

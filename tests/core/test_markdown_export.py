@@ -275,6 +275,12 @@ class TestAFolder:
             store.exports.run("markdown", tmp_path / "all.md")
         assert list(tmp_path.glob("*all.md")) == []
 
+    def test_says_a_result_once(self, store: wilk.Store, talk: str, tmp_path: Path) -> None:
+        part = {"type": "tool_result", "tool_call_id": "c1", "content": [{"type": "text", "text": "basalt"}]}
+        store.messages.append(talk, "tool", "basalt", parts=[part])
+        store.exports.run("markdown", tmp_path / "one.md", sessions=[talk])
+        assert (tmp_path / "one.md").read_text().count("basalt") == 1
+
     def test_may_be_named_as_the_form_is(self, store: wilk.Store, talk: str, tmp_path: Path) -> None:
         store.sessions.create(id="other")
         store.exports.run("markdown", tmp_path / "md")

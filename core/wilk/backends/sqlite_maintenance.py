@@ -99,6 +99,7 @@ class SqliteMaintenance:
                     f"has {written_size(room)}; nothing was done",
                 )
         execute("VACUUM main")
+        execute("PRAGMA main.wal_checkpoint(TRUNCATE)")  # all of it went through the log
         left = execute("PRAGMA main.page_count")[0][0]
         return Outcome(
             "ok", f"the file was written anew, and is {written_size((pages - left) * page)} smaller"

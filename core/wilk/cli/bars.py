@@ -52,6 +52,10 @@ class Bar:
             sys.stderr.flush()
 
     def _draw(self, progress: Progress, now: float) -> None:
+        if progress.step == "writing":
+            sys.stderr.write(f"\r{progress.step}: {progress.done:,} records, at {progress.kind}\x1b[K")
+            sys.stderr.flush()
+            return
         part = progress.done / progress.of if progress.of else 1.0
         full = round(part * _WIDTH)
         text = f"{progress.step} [{'#' * full}{'.' * (_WIDTH - full)}] {part:4.0%}"

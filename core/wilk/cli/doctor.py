@@ -80,7 +80,8 @@ def _repair(context: Context) -> int:
     if out.json:
         out.document(done)
     elif done.mended:
-        out.line()
+        if not out.quiet:
+            out.line()
         out.note(f"{len(done.mended)} findings mended, {done.changes:,} changes")
         if done.batch is not None:
             out.note(f"`wilk doctor --undo {done.batch}` puts back what was changed")

@@ -42,6 +42,8 @@ def _export(context: Context) -> None:
         return
     if arguments.target is None:
         raise UsageError(f"name the file or folder to write: wilk export {arguments.exporter} TARGET")
+    if arguments.target == "-":
+        raise UsageError("an export is written into a file or folder: name one")
     done = exports.run(
         arguments.exporter,
         arguments.target,
@@ -56,7 +58,7 @@ def _export(context: Context) -> None:
         out.table(
             ["KIND", "WRITTEN"], [[kind, f"{count:,}"] for kind, count in done.counts.items()], right=[1]
         )
-    if done.lost:
+    if done.lost and not out.quiet:
         out.line()
         out.line(Styled("Without a place in this form", "bold"))
         for what, count in done.lost.items():

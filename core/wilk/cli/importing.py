@@ -51,7 +51,7 @@ def _import(context: Context) -> int:
         (_show_runs if arguments.runs else _show_importers)(context)
         return 0
     if not arguments.sources:
-        if os.path.exists(arguments.importer):
+        if os.path.exists(arguments.importer):  # noqa: PTH110 -- any text may stand there
             raise UsageError(
                 f"say what {arguments.importer} is from, or have it found out: "
                 f"wilk import auto {arguments.importer}"

@@ -49,6 +49,20 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
             parents=[common()],
         )
+        self._mixed = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Options may stand between arguments, also where some of these can be left out."""
+        found, rest = super().parse_known_args(args, namespace)
+        if not rest or self._mixed or namespace is not None or self._subparsers is not None:
+            return found, rest
+        if any(word.startswith("-") for word in rest):
+            return found, rest
+        self._mixed = True  # what is called next calls this again
+        try:
+            return self.parse_known_intermixed_args(args)
+        finally:
+            self._mixed = False
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}\n{self.format_usage().rstrip()}\n`{self.prog} --help` tells more")

@@ -46,7 +46,11 @@ class ImportRun(Model):
 
 
 class ImportedRecord(Model):
-    """What a record of a source became here: by its key there its id here, and the hash of what it held."""
+    """What a record of a source became here: by its key there its id here, and the hash of what it held.
+
+    Behind the hash and a blank come short ones of the fields that were made of it, by which those are known
+    that people have changed here since.
+    """
 
     importer = TextField()
     kind = TextField()

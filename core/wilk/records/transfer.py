@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 class Progress(NamedTuple):
     """How far a move is: the step (``copying``, ``comparing`` or ``catching up``), the table that it is at,
-    and rows done of those there are in all tables."""
+    and rows done of those there are in all tables. An import is ``reading`` bytes or rows of its source; one
+    that reads all of it first goes on ``writing`` records, of which ``of`` is 0: nobody knows how many."""
 
     step: str
     kind: str

@@ -53,6 +53,8 @@ class Exports:
         path = Path(target).expanduser().absolute()
         if path.exists() and not replace:
             raise Conflict(f"{path} is there already; name another file, or let it be replaced (--replace)")
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise Conflict(f"{path} is neither a file nor a folder; name one that is to be written")
         if not path.parent.is_dir():
             raise Invalid(f"{path.parent} is no folder; make it first")
         writing = _Writing()

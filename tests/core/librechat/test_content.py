@@ -48,6 +48,17 @@ def test_a_call_and_its_output_are_two_messages(take: Take, store: wilk.Store) -
     assert found[1].parts == [{"type": "tool_result", "tool_call_id": "call_1", "content": "2"}]
 
 
+def test_an_output_of_parts_is_said_by_their_text(take: Take, store: wilk.Store) -> None:
+    output = [
+        {"type": "text", "text": "two"},
+        {"type": "image", "url": "x"},
+        {"type": "text", "text": "or three"},
+    ]
+    answer = said(take, store, tool_part(output=output))[1]
+    assert (answer.role, answer.text) == ("tool", "two\nor three")
+    assert answer.parts[0]["content"] == output
+
+
 def test_what_follows_a_split_message_follows_the_last_of_its_parts(take: Take, store: wilk.Store) -> None:
     take(
         {

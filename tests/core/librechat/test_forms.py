@@ -197,3 +197,22 @@ def test_the_exports_of_others_are_not_taken_for_librechats(
     (tmp_path / "conversations.json").write_text(file)
     found = [one.importer for one in store.imports.recognize(tmp_path / "conversations.json")]
     assert "librechat" not in found
+
+
+def test_conversations_that_name_no_messages_are_a_collection(store: wilk.Store, tmp_path: Path) -> None:
+    kept = [{"conversationId": f"c{n}", "title": f"Talk {n}", "messages": []} for n in range(3)]
+    (tmp_path / "dump").mkdir()
+    (tmp_path / "dump" / "conversations.json").write_text("".join(f"{json.dumps(one)}\n" for one in kept))
+    store.imports.run("librechat", tmp_path / "dump")
+    assert sorted(str(one.name) for one in store.sessions.list()) == ["Talk 0", "Talk 1", "Talk 2"]
+
+
+def test_sessions_of_this_stores_own_come_back_from_an_export(store: wilk.Store, tmp_path: Path) -> None:
+    for name in ("Wolves", "Bears", "Owls"):
+        session = store.sessions.create(name=name).id
+        store.messages.append(session, "user", f"What of {name}?")
+    store.exports.run("librechat", tmp_path / "out")
+    with wilk.open_store(home=tmp_path / "elsewhere") as elsewhere:
+        elsewhere.imports.run("librechat", tmp_path / "out")
+        found = {one.name: elsewhere.messages.last(one.id)[0].text for one in elsewhere.sessions.list()}
+    assert found == {name: f"What of {name}?" for name in ("Wolves", "Bears", "Owls")}

@@ -565,3 +565,21 @@ def test_without_the_plugin_the_error_says_how_to_install_it() -> None:
 def test_a_path_has_no_collections_to_ask_for(tmp_path: Path) -> None:
     with pytest.raises(wilk.Invalid, match="is no address"):
         Source([tmp_path]).documents()
+
+
+def test_a_file_says_of_itself_why_nobody_knows_it(tmp_path: Path) -> None:
+    (tmp_path / "none.json").touch()
+    (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0\0\x10JFIF\0")
+    (tmp_path / "list.csv").write_text("id,name\n")
+    told = {one.name: Source((str(one),)).describe() for one in tmp_path.iterdir()}
+    assert told == {
+        "none.json": "none.json, which is empty",
+        "photo.jpg": "photo.jpg, whose bytes are no text",
+        "list.csv": "list.csv",
+    }
+
+
+def test_a_folder_of_which_nothing_can_be_read_is_not_called_empty(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    told = Source((str(tmp_path),)).describe()
+    assert told.startswith("a folder of which nothing can be read (pipe: it is no file but a pipe")

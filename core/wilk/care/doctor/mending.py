@@ -73,8 +73,8 @@ class Mending:
     def mode(self, path: Path, mode: int, why: str) -> None:
         """Change who may read and write a file or folder."""
         before = path.stat().st_mode & 0o7777
+        _set_mode(path, mode)
         self._note(_MODE, str(path), before, mode, why)
-        path.chmod(mode)
 
     def schema(self, kind: str, name: str, make: Callable[[], object]) -> None:
         """Make a table or an index that is missing."""
@@ -114,9 +114,8 @@ def undo(patient: Patient, batch: str) -> int:
             raise Conflict(f"repair {batch!r} is undone already")
         for _, kind, record, before, after, _ in rows:
             if kind == _MODE:
-                with suppress(FileNotFoundError):  # such as a log, which comes and goes
-                    Path(record).chmod(before)
-            elif kind == _SCHEMA:
+                continue
+            if kind == _SCHEMA:
                 _drop(patient, after["kind"], after["name"])
             elif kind in tables:
                 _put_back(patient, tables[kind], record, before, after)
@@ -124,6 +123,11 @@ def undo(patient: Patient, batch: str) -> int:
                 raise Invalid(f"{kind} is a table of a plugin that is not installed; install it first")
         now = clock.to_datetime(engine.clock.now())
         engine.run(one.update({one.undone_at: now}).where(one.batch == batch))
+        # No transaction takes these back, so they come when nothing else is in the way.
+        for _, kind, record, before, *_ in rows:
+            if kind == _MODE:
+                with suppress(FileNotFoundError):  # such as a log, which comes and goes
+                    _set_mode(Path(record), before)
     return len(rows)
 
 
@@ -140,6 +144,17 @@ def repairs(patient: Patient) -> list[RepairInfo]:
         RepairInfo(batch, moment, tuple(checks), changes, undone)
         for batch, (moment, checks, changes, undone) in found.items()
     ]
+
+
+def _set_mode(path: Path, mode: int) -> None:
+    try:
+        path.chmod(mode)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise Invalid(
+            f"{path}: who may read it could not be changed: {error.strerror}; do it as its owner"
+        ) from error
 
 
 def _drop(patient: Patient, kind: str, name: str) -> None:

@@ -79,7 +79,7 @@ class Patient:
         while True:
             query = model.select(*table.fields).order_by(*key).limit(_PAGE)
             if after is not None:
-                query = query.where(_behind(key, after))
+                query = query.where(behind_key(key, after))
             names = [column.name for column in table.columns]
             try:
                 page = self.engine.select(query)
@@ -141,7 +141,8 @@ def _named(model: Any, column: str) -> str:
     return found
 
 
-def _behind(key: Sequence[Any], after: Sequence[Any]) -> Any:
+def behind_key(key: Sequence[Any], after: Sequence[Any]) -> Any:
+    """The condition on rows that come behind one in the order of a key."""
     import peewee
 
     return key[0] > after[0] if len(key) == 1 else peewee.Tuple(*key) > peewee.Tuple(*after)

@@ -5,6 +5,7 @@ What is written anew gets new sums, so that it is a sound backup of what is left
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -108,9 +109,11 @@ class Copies:
             return False
 
     def _plain(self) -> Iterator[Path]:
-        """Databases of wilk that are not this store's own: copies, whatever they are called."""
+        """Databases of wilk that are not this store's own: copies, whatever they are called; and what a
+        restore set aside, which may be too damaged to be known as one."""
         home, root = self._settings.home, self._root()
-        stem = Path(places.database(self._settings)).stem
+        name = places.database(self._settings)
+        stem, aside = Path(name).stem, re.compile(re.escape(name) + r"\.damaged(-\d+)?")
         folders = [one for one in (home, root) if one is not None and one.is_dir()]
         inside = {one / id for one in folders for id in places.ids(one)}
         seen: set[Path] = set()
@@ -120,7 +123,8 @@ class Copies:
                     continue
                 seen.add(file)
                 whose = home is not None and home in file.parents
-                if (whose or file.name.startswith(f"{stem}-")) and _is_wilks(file):
+                named = whose and aside.fullmatch(file.name) is not None and file.is_file()
+                if named or ((whose or file.name.startswith(f"{stem}-")) and _is_wilks(file)):
                     yield file
 
     # -- one of them ----------------------------------------------------------------------
@@ -187,6 +191,8 @@ class Copies:
                 shutil.rmtree(path)
             else:
                 path.unlink()
+                for ending in ("-wal", "-shm", "-journal"):
+                    path.with_name(path.name + ending).unlink(missing_ok=True)
         except OSError as error:
             return Copy(path.name, {}, f"it could be neither written anew nor removed: {error.strerror}")
         return Copy(path.name, {}, f"it could not be opened ({why}), and was removed", removed=True)

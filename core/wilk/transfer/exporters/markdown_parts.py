@@ -92,7 +92,8 @@ def shown_parts(
             yield _call(part, told)
         elif kind in ("tool_result", "function_call_output"):
             result = part.get("content", part.get("output", part.get("result")))
-            if not (isinstance(result, str) and result.strip() and result.strip() in said):
+            plain = (_plain(result) or "").strip()
+            if not plain or plain not in said:
                 yield details(f"Result of {_id(part)}", _json_or_text(result))
         elif kind in ("thinking", "reasoning", "think") and isinstance(part.get(kind, text), str):
             yield details("Thinking", text_block(str(part.get(kind, text))))
@@ -142,15 +143,20 @@ def _other(kind: str, part: Mapping[str, Any], lost: Callable[[str], None]) -> s
 
 
 def _json_or_text(value: Any, language: str = "") -> str:
-    if isinstance(value, str):
-        return text_block(value, raw=True, language=language)
-    if (
-        isinstance(value, list)
-        and value
-        and all(isinstance(one, Mapping) and isinstance(one.get("text"), str) for one in value)
-    ):
-        return text_block("\n".join(one["text"] for one in value), raw=True)
+    if (text := _plain(value)) is not None:
+        return text_block(text, raw=True, language=language if isinstance(value, str) else "")
     return text_block(quoted(value, indent=True), raw=True, language="json")
+
+
+def _plain(value: Any) -> str | None:
+    """A text, or a list of parts that are text alone, as one text."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and value:
+        texts = [one.get("text") if isinstance(one, Mapping) else None for one in value]
+        if all(isinstance(one, str) for one in texts):
+            return "\n".join(str(one) for one in texts)
+    return None
 
 
 def _id(part: Mapping[str, Any]) -> str:

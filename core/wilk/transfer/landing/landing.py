@@ -6,6 +6,7 @@ by a kill too, goes on where it was: what is there already costs a look at its h
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from wilk.transfer.landing.report import Report
 
 _FATAL = (Busy, Closed, ReadOnly)
+_QUOTED = re.compile(r"""(?<!\w)(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")(?!\w)""")
 
 
 class Landing:
@@ -80,7 +82,7 @@ class Landing:
             except _FATAL:
                 raise
             except WilkError as error:
-                self._report.fail(kind, item.key, str(error))
+                self._report.fail(kind, item.key, _told(error, kind, item))
 
     def _take(self, kind: str, item: Any, land: Callable[[Any, str | None], str]) -> None:
         report, ledger = self._report, self._ledger
@@ -119,6 +121,13 @@ def _owners(item: Any) -> list[tuple[str, str]]:
         for name, kind in getattr(item, "refers", {}).items():
             found.append((kind, values.get(name)))
     return [(kind, str(key)) for kind, key in found if key is not None]
+
+
+def _told(error: WilkError, kind: str, item: Any) -> str:
+    """What an error says, without what it quotes of the record: that may be a secret."""
+    names = {kind, item.key, getattr(item, "id", None), *(key for _, key in _owners(item))}
+    shown = {repr(name) for name in names}
+    return _QUOTED.sub(lambda found: found[0] if found[0] in shown else "(not shown)", str(error))
 
 
 def content_of(item: Any) -> str:

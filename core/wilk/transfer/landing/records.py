@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from functools import reduce
 from operator import and_
@@ -13,6 +14,7 @@ from wilk import clock, codec, models
 from wilk.errors import Invalid
 from wilk.services.embedding.passages import SOURCES
 from wilk.services.keeping.kinds import kind as kind_named
+from wilk.services.keeping.rows import encoded
 from wilk.transfer.landing.ids import derived, usable
 
 if TYPE_CHECKING:
@@ -102,6 +104,7 @@ class Records:
                 raise Invalid(f"{item.kind} {id!r} is there already, and not from this source")
             if item.archived is None and any(child.kind not in _DERIVED for child in one.children):
                 # What hangs on it stays.
+                self._keep(item.kind, model, condition)
                 self._change(model, fields, values, condition)
                 return self._done(item, id, values, named)
             self._archiver.remove(item.kind, condition, reason="changed in its source")
@@ -112,6 +115,25 @@ class Records:
             self._archiver.remove(item.kind, condition, reason=item.archived)
             return id if named else "/".join(str(values[name]) for name in one.key)
         return self._done(item, id, values, named)
+
+    def _keep(self, kind: str, model: Any, condition: Any) -> None:
+        """Put a row into the archive as it is, of which what hangs on it stays where it is."""
+        one, entry = kind_named(kind), models.ArchiveEntry
+        columns = [field.column_name for field in model._meta.sorted_fields]
+        for found in self._engine.select(model.select(*model._meta.sorted_fields).where(condition)):
+            row = dict(zip(columns, found, strict=True))
+            kept = encoded(row)
+            values: Mapping[Any, Any] = {
+                entry.kind: kind,
+                entry.record_id: "/".join(str(row[name]) for name in one.columns_of_key()),
+                entry.session_id: one.session_of(row),
+                entry.data: codec.loads(kept),
+                entry.reason: "changed in its source",
+                entry.archived_at: clock.to_datetime(self._engine.clock.now()),
+                entry.batch: self._report.run,
+                entry.size: len(kept.encode()),
+            }
+            self._engine.run(entry.insert(values))
 
     def _change(self, model: Any, fields: dict[str, Any], values: dict[str, Any], condition: Any) -> None:
         changed = {fields[name]: self._fit(fields[name], value) for name, value in values.items()}

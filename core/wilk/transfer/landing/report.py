@@ -12,7 +12,7 @@ from wilk.records.transfer import Counted, Failed, MigrationResult, Progress
 logger = logging.getLogger("wilk.transfer")
 
 _MOST = 1000
-"""Failures that are kept one by one, and different warnings; all are counted."""
+"""Failures that are kept one by one, and different warnings, reasons and lost fields; all are counted."""
 
 
 class Report:
@@ -45,7 +45,7 @@ class Report:
 
     def lost(self, path: str, count: int = 1) -> None:
         """Count a field that has no place here."""
-        self.lost_fields[path] += count
+        self.lost_fields[_one_of(self.lost_fields, path)] += count
 
     def warn(self, text: str, key: str | None = None) -> None:
         """Tell of something odd that was dealt with; the same sentence is counted, whatever the record."""
@@ -57,7 +57,7 @@ class Report:
     def skip(self, kind: str, key: str, reason: str) -> None:
         """Count a record that is left out on purpose."""
         logger.debug("%s %s is left out: %s", kind, key, reason)
-        self.skipped[reason] += 1
+        self.skipped[_one_of(self.skipped, reason)] += 1
         self.count(kind, "skipped", read=True)
 
     def fail(self, kind: str, key: str, error: str, path: str | None = None) -> None:
@@ -69,7 +69,7 @@ class Report:
     def at(self, done: int, of: int) -> None:
         """Tell how far reading is."""
         self._place = (done, of)
-        self._tell()
+        self._tell(Progress("reading", self._kind, done, of))
 
     # -- what the landing tells -----------------------------------------------------------
 
@@ -80,8 +80,14 @@ class Report:
         if read:
             counted["read"] += number
         self._kind = kind
-        if read:
-            self._tell()
+        if not read:
+            return
+        done, of = self._place
+        if 0 < of <= done:  # all was read and put in order before; nobody knows how many records it makes
+            written = sum(one["read"] for one in self.counts.values())
+            self._tell(Progress("writing", kind, written, 0))
+        else:
+            self._tell(Progress("reading", kind, done, of))
 
     def mark(self) -> Mapping[str, Counter[str]]:
         """The counts as they are, to come back to."""
@@ -102,9 +108,14 @@ class Report:
             dict(self.skipped), dict(self.warnings), dict(self.lost_fields),
         )  # fmt: skip
 
-    def _tell(self) -> None:
+    def _tell(self, progress: Progress) -> None:
         if self._progress is not None:
-            self._progress(Progress("reading", self._kind, *self._place))
+            self._progress(progress)
+
+
+def _one_of(counted: Counter[str], name: str) -> str:
+    """A name to count under: a source of millions of different ones does not fill the memory."""
+    return name if name in counted or len(counted) < _MOST else "others"
 
 
 def document(result: MigrationResult) -> dict[str, Any]:

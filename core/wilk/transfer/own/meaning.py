@@ -18,7 +18,7 @@ TABLES = {
     "feedback": "what people said of answers",
     "forgotten": "hashes of what must not come back",
     "groups": "groups of users",
-    "imported_records": "what records of other programs became here",
+    "imported_records": "what records of other programs became here, and short hashes of their fields",
     "imports": "runs of importers",
     "installations": "what was installed from registries",
     "interactions": "exchanges with a user; the id is the correlation id",

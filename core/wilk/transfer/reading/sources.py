@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _SQLITE = b"SQLite format 3\0"
 _WAL = 2
 _TOLD = 8
+_HEAD = 4096
 _TRIES = 5
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 _MISSPELT = re.compile(r"\s*[a-z][a-z0-9+.-]+:/?/?[^/]*@", re.IGNORECASE)
@@ -188,7 +189,8 @@ class Source:
         if self.url is not None:
             return f"the address {self.text}"
         if not self.files:
-            return "an empty folder"
+            told = "; ".join(self.remarks[:_TOLD])
+            return f"a folder of which nothing can be read ({told})" if told else "an empty folder"
         names = [file.name for file in self.files[:_TOLD]]
         more = f" and {len(self.files) - _TOLD:,} more" if len(self.files) > _TOLD else ""
         if (only := self.only) is not None and self._is_database(only):
@@ -196,6 +198,8 @@ class Source:
                 return f"an SQLite database with the tables {', '.join(self.tables(only)) or 'none'}"
             except Invalid as error:
                 return f"a damaged SQLite database ({error})"
+        if only is not None:
+            return f"{only.name}, {_of_bytes(only)}".removesuffix(", ")
         return f"{', '.join(names)}{more}"
 
     def tables(self, file: SourceFile) -> list[str]:
@@ -289,6 +293,15 @@ class Source:
                 "or set TMPDIR to another folder"
             ) from error
         return str(target)
+
+
+def _of_bytes(file: SourceFile) -> str:
+    """What the beginning of a file tells of it, where that says why it is not recognised."""
+    try:
+        head = file.head(_HEAD)
+    except (Invalid, OSError):
+        return ""
+    return "which is empty" if not head else "whose bytes are no text" if 0 in head else ""
 
 
 def _states(file: SourceFile, beside: dict[str, Path]) -> list[tuple[int, int]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from wilk import models
 from wilk.care.doctor.mending import Mending
-from wilk.care.doctor.patient import SHOWN, Check, Found, Patient
+from wilk.care.doctor.patient import SHOWN, Check, Found, Patient, missing
 from wilk.errors import WilkError
 from wilk.records.doctor import Finding
 from wilk.services.embedding.following import stale
@@ -26,11 +26,6 @@ def _look(patient: Patient) -> Iterator[Found]:
 def _passages(patient: Patient, kind: str) -> Iterator[Found]:
     """Passages that are not what the rules make of their records, and those of records that are gone."""
     engine, source, one = patient.engine, SOURCES[kind], models.Passage
-    kept: dict[str, dict[int, str]] = {}
-    for id, part, text in engine.select(
-        one.select(one.record_id, one.part, one.text).where(one.kind == kind)
-    ):
-        kept.setdefault(id, {})[part] = text
     model: Any = source.model()
     fields = models.fields_of(model, source.record)
     wrong: list[str] = []
@@ -39,13 +34,16 @@ def _passages(patient: Patient, kind: str) -> Iterator[Found]:
             rows = engine.rows(model.select(*fields).where(model.id.in_(ids)))
         except (WilkError, ValueError, TypeError, LookupError):
             continue  # poisoned: another check's
+        kept: dict[str, dict[int, str]] = {}
+        made = one.select(one.record_id, one.part, one.text).where(one.kind == kind, one.record_id.in_(ids))
+        for id, part, text in engine.select(made):
+            kept.setdefault(id, {})[part] = text
         for row in rows:
             record = source.record(*row)
-            if kept.pop(record.id, {}) != dict(enumerate(passages(source.text(record)))):
+            if kept.get(record.id, {}) != dict(enumerate(passages(source.text(record)))):
                 wrong.append(record.id)
-        for id in ids:
-            kept.pop(id, None)
-    gone = list(kept)
+    without: Any = one.select(one.record_id).where(one.kind == kind, missing(one.record_id, model))
+    gone = patient.values(without.distinct())
     if not wrong and not gone:
         return
 

@@ -7,13 +7,14 @@ from typing import Any
 
 from wilk import clock, codec, models
 from wilk.care.doctor.mending import Mending
-from wilk.care.doctor.patient import SHOWN, Check, Found, Patient
+from wilk.care.doctor.patient import SHOWN, Check, Found, Patient, behind_key
 from wilk.context.units import EXTRA, links
 from wilk.errors import WilkError
 from wilk.records.context import ContextItem
 from wilk.records.doctor import Finding
 
 _DAY = 86_400_000_000
+_PAGE = 2000
 
 
 def _look(patient: Patient) -> Iterator[Found]:
@@ -23,10 +24,6 @@ def _look(patient: Patient) -> Iterator[Found]:
 
 def _pairs(patient: Patient) -> Iterator[Found]:
     """Sessions whose messages make calls that nobody answers, or answer calls that nobody makes."""
-    message = models.Message
-    fields = (message.session, message.sequence, message.parts, message.metadata)
-    shaped = message.parts.is_null(False) | message.metadata.is_null(False)
-    query = message.select(*fields).where(shaped).order_by(message.session, message.sequence)
     broken: dict[str, tuple[int, int]] = {}
     session: str | None = None
     calls, results, last = set[str](), set[str](), (0, set[str]())
@@ -41,7 +38,7 @@ def _pairs(patient: Patient) -> Iterator[Found]:
         if open_calls or results - calls:
             broken[str(session)] = (len(open_calls), len(results - calls))
 
-    for of, sequence, parts, metadata in patient.engine.select(query):
+    for of, sequence, parts, metadata in _shaped(patient):
         if of != session:
             if session is not None:
                 close()
@@ -69,6 +66,19 @@ def _pairs(patient: Patient) -> Iterator[Found]:
             None, list(broken)[:SHOWN],
         )  # fmt: skip
         yield Found(finding, None)
+
+
+def _shaped(patient: Patient) -> Iterator[tuple[Any, ...]]:
+    """Session, sequence, parts and metadata of the messages that have such, in order, a page at a time."""
+    message = models.Message
+    fields = (message.session, message.sequence, message.parts, message.metadata)
+    shaped = message.parts.is_null(False) | message.metadata.is_null(False)
+    query = message.select(*fields).where(shaped).order_by(message.session, message.sequence).limit(_PAGE)
+    page = patient.engine.select(query)
+    while page:
+        yield from page
+        behind = behind_key([message.session, message.sequence], page[-1][:2])
+        page = patient.engine.select(query.where(behind)) if len(page) == _PAGE else []
 
 
 def _links(parts: str | None, metadata: str | None) -> Any:

@@ -129,8 +129,12 @@ def _is_native(file: SourceFile) -> bool:
         head = file.head(_HEAD)
     except Invalid:
         return False
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] != b"{":
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if text[:1] != b"{":
         return False
+    first, _, more = text.partition(b"\n")
+    if first.rstrip().endswith(b"}") and more.lstrip()[:1] == b"{":
+        return False  # one document a line: a collection, whose conversations may name messages as well
     return bool(_CONVERSATION.search(head) and _MESSAGES.search(head)) and b'"$oid"' not in head[:200]
 
 

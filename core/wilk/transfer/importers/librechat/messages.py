@@ -187,7 +187,8 @@ def incoming(
         before = found[-1].key
         for call in step.calls:
             if call.answered:
-                shown = call.output if isinstance(call.output, str) else ""
+                said = call.output if isinstance(call.output, list) else []
+                shown = call.output if isinstance(call.output, str) else contents.text_of(said)
                 found.append(
                     IncomingMessage(
                         f"{key}.{len(found) + 1}", "tool", shown, contents.result(call), before,
