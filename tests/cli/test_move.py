@@ -197,6 +197,15 @@ class TestTheBar:
         lines = capsys.readouterr().out.splitlines()
         assert (len(lines), lines[-1]) == (10, "copying: 20,000 of 20,000 rows")
 
+    def test_where_nobody_looks_on_says_once_that_all_was_read(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        bar = Bar(Output())
+        for written in range(3):
+            bar(Progress("reading", "", 20_000, 20_000))
+            bar(Progress("writing", "sessions", written, 0))
+        assert capsys.readouterr().out == "reading: 20,000 of 20,000\n"
+
     def test_of_what_nobody_knows_the_end_of_it_counts(
         self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -151,4 +151,6 @@ def _value(name: str, field: Any, n: int, place: int) -> Any:
         return n / 3
     if kind == "BooleanField":
         return bool(n % 2)
+    if field.name == "original":  # of a text that no database keeps, as JSON
+        return f'"a\\u0000 {n}"'
     return f"{name}-{n}" if field.name in ("id", "key") else f"{field.name} {n} ü"

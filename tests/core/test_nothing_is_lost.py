@@ -49,6 +49,11 @@ KEPT = {
     "indexed_kinds": "bookkeeping: a row per kind",
     "registry_packages": "what sources offer, asked for again",
     "moves": "bookkeeping of moves into this database: a row per table",
+    "imports": "bookkeeping: a row per run of an importer",
+    "imported_records": "bookkeeping: what records of other programs became here",
+    "forgotten": "marks that keep what was forgotten from coming back",
+    "certificates": "what was forgotten, in numbers",
+    "repairs": "rows as they were before a repair, by which it is undone",
 }
 """Tables whose rows never leave, and why."""
 
@@ -231,6 +236,11 @@ CALLS: dict[str, Call | str] = {
     "world_models.deactivate": "sets a flag",
     "world_models.restore": "changes a record by a snapshot, which stays",
     "tools.run": "writes a call into the log",
+    "imports.run": "what a source has changed goes through the archiver, which test_imports.py holds",
+    "exports.run": "writes files, and only reads rows",
+    "backups.restore": "puts all rows of a backup in the place of those there are, of which it makes a backup first",
+    "backups.remove": "removes the files of a backup, and no row",
+    "backups.prune": "removes the files of backups, and no row",
     "forgetting.run": "the one exception: what a person wants forgotten goes for good, which test_forgetting.py holds",
     "archive.restore": "takes rows out of the archive",
     "facts.retract": "sets the end of a belief",

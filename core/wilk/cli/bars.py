@@ -30,7 +30,7 @@ class Bar:
         self._tenth = 0
 
     def __call__(self, progress: Progress) -> None:
-        if self._silent:
+        if self._silent or (progress.step == "writing" and not self._live):
             return
         now = time.monotonic()
         if progress.step != self._step:

@@ -109,7 +109,7 @@ class Restoring:
                 report.fail(
                     name,
                     "all rows",
-                    f"{tally.rows:,} rows were read, which are not the {told.get('rows')} written",
+                    f"{tally.rows:,} rows were read, which are not as they were written, or not all",
                 )
         if report.dry_run:
             return
