@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -264,7 +265,9 @@ def test_an_older_schema_is_built_and_then_migrated(opens: Opens, base: Path, tm
     assert last[1]
     later = _tables_of(last[1])
     kept["schema"] = {
-        name: sql for name, sql in kept["schema"].items() if not any(f'"{table}"' in sql for table in later)
+        name: sql.replace(', "original" TEXT)', ")") if name in ("memories", "interactions") else sql
+        for name, sql in kept["schema"].items()
+        if not any(f'"{table}"' in sql for table in later)
     }
     file.write_text(json.dumps(kept))
     store = opens()
@@ -275,10 +278,12 @@ def test_an_older_schema_is_built_and_then_migrated(opens: Opens, base: Path, tm
 def _tables_of(migration: str) -> set[str]:
     from wilk.migrations.runner import FOLDER
 
-    source = (FOLDER / f"{migration}.py").read_text()
-    import re
-
-    return set(re.findall(r'table_name = "(\w+)"', source))
+    spec = importlib.util.spec_from_file_location(migration, FOLDER / f"{migration}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return {model._meta.table_name for model in module.TABLES}
 
 
 def test_a_lost_file_of_the_index_loses_nothing(opens: Opens, base: Path) -> None:

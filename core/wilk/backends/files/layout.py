@@ -115,6 +115,8 @@ PLACEMENTS = (
     Placement("sessions", "sessions/{0}/session.json"),
     _rows("messages", "sessions/{0}/messages/000001.json", "session_id", order="sequence",
           further="sessions/{0}/messages/{n:06d}.json"),
+    _rows("branch_messages", "sessions/{0}/branches.json", "session_id", order="pk",
+          further="sessions/{0}/branches-{n:06d}.json"),
     Placement("tool_calls", "sessions/{0}/tool_calls/{1}.json", ("session_id", "id"), json=("result",)),
     Placement("summaries", "sessions/{0}/summaries/{1}.json", ("session_id", "id")),
     Placement("pins", "sessions/{0}/pins/{1}.json", ("session_id", "id")),
@@ -142,6 +144,12 @@ PLACEMENTS = (
     _rows("archive", "archive/entries.json", order="pk", further="archive/entries-{n:06d}.json",
           json=("data",)),
     Placement("moves", "moves/{0}/{1}.json", ("source", "kind"), json=("last_key",)),
+    Placement("imports", "import_runs/{0}.json", json=("report",)),
+    Placement("imported_records", "imported/{0}/{1}/{2}.json", ("importer", "kind", "key")),
+    # What was forgotten, and what was mended.
+    Placement("forgotten", "forgotten/{0}/{1}.json", ("kind", "hash")),
+    Placement("certificates", "certificates/{0}.json", json=("report",)),
+    Placement("repairs", "repairs/{0}/{1}.json", ("batch", "id"), json=("before", "after")),
 )  # fmt: skip
 
 BY_TABLE = {one.table: one for one in PLACEMENTS}
