@@ -66,6 +66,8 @@ class Time:
 BACKENDS = ("sqlite", "files", "postgresql")
 ON_FILES = ("test_messages", "test_sessions", "test_state")
 """What runs on files with the quick tests; `.ci/run` runs the rest there with the slow ones."""
+APART = ("test_backups", "test_branches", "test_imports")
+"""What takes longest on PostgreSQL, and runs there when all does, as in `.ci/run`."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -83,9 +85,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marked = metafunc.definition.get_closest_marker
     one = metafunc.config.getoption("--backend") or marked("sqlite") or marked("slow")
     if marked("backends") and not one:
-        quick = metafunc.module.__name__.rpartition(".")[2] in ON_FILES
-        files = "files" if quick else pytest.param("files", marks=pytest.mark.slow)
-        metafunc.parametrize("backend", ["sqlite", files, "postgresql"], indirect=True)
+        module = metafunc.module.__name__.rpartition(".")[2]
+        files = "files" if module in ON_FILES else pytest.param("files", marks=pytest.mark.slow)
+        servers = [] if module in APART else ["postgresql"]
+        metafunc.parametrize("backend", ["sqlite", files, *servers], indirect=True)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -51,7 +51,12 @@ def name(page: Path) -> str:
 # -- every block ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name)
+LONG = [pytest.param(page, marks=pytest.mark.slow) for page in PAGES if page.parent.name == "plugins"]
+"""Pages of plugins install what they show, and run its tests."""
+QUICK = [page for page in PAGES if page.parent.name != "plugins"]
+
+
+@pytest.mark.parametrize("page", [*QUICK, *LONG], ids=name)
 def test_a_page_does_what_it_says(page: Path, tmp_path: Path) -> None:
     Reader(page, tmp_path).read()
 
