@@ -252,6 +252,8 @@ def test_a_damaged_file_is_told(store: wilk.Store, home: Path) -> None:
     (home / "wilk.db").write_bytes(data)
     with wilk.open_store(home=home) as damaged:
         (finding, *_) = damaged.doctor.examine(["integrity"]).findings
+        with pytest.raises(wilk.Conflict, match="nothing is mended: the file is damaged"):
+            damaged.doctor.repair()
     assert (finding.check, finding.severity, finding.remedy) == ("integrity", "error", None)
     assert "wilk recover" in finding.what
 

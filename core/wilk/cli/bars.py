@@ -44,6 +44,7 @@ class Bar:
         if tenth > self._tenth and progress.of >= _WORTH_LINES:
             self._tenth = tenth
             self._out.note(f"{progress.step}: {_counted(progress)}")
+            self._out.stream.flush()  # for who waits at the other end of a pipe
 
     def close(self) -> None:
         """Take the bar off the terminal."""

@@ -165,7 +165,8 @@ class Backups:
             checked = self._shelf.verify(held.id)
             if not checked.good:
                 raise BackendError(
-                    f"backup {held.id} is bad, and was not restored: {'; '.join(checked.problems)}"
+                    f"backup {held.id} is bad, and was not restored: {'; '.join(checked.problems)}; "
+                    "`wilk backup list` shows the others"
                 )
             made = None if held.folder is None else manifest.read(held.folder)
             with restoring.Staged(self._store, held.folder or held.file.parent, made, held.file) as staged:

@@ -43,17 +43,25 @@ class Doctor:
         made = _chosen(checks)
         patient = Patient(self._store)
         findings: list[Finding] = []
+        failed: dict[str, list[str]] = {}
         for one in made:
             # What is compared is read of one state, whoever writes meanwhile.
-            with self._engine.snapshot() if one.rows else nullcontext():
-                findings += [found.finding for found in _look(one, patient)]
+            try:
+                with self._engine.snapshot() if one.rows else nullcontext():
+                    findings += [found.finding for found in one.look(patient)]
+            except WilkError as error:
+                failed.setdefault(str(error), []).append(one.name)
+        for text, names in failed.items():
+            what = f"{', '.join(names)} could not be checked: {text}"
+            findings.append(Finding(names[0], "error", len(names), what, None))
         moment = clock.to_datetime(self._engine.clock.now())
         return Diagnosis(moment, [one.name for one in made], findings)
 
     def repair(self, checks: Collection[str] | None = None) -> Repaired:
         """Mend what the checks of these names, or all, find, as far as that can be without a person.
 
-        It is one transaction, and can be undone by its batch. Raises Invalid, and ReadOnly.
+        It is one transaction, and can be undone by its batch. Raises Invalid, ReadOnly, and Conflict for a
+        database that is damaged itself: nothing is written into such.
         """
         if self._engine.readonly:
             raise ReadOnly("the store was opened with readonly; open it without to repair it")
@@ -63,6 +71,9 @@ class Doctor:
         patient = Patient(self._store)
         mended: list[Finding] = []
         left: list[Finding] = []
+        sound = patient.maintained("integrity", quick=True)
+        if sound is not None and sound.result == "found":
+            raise Conflict(f"nothing is mended: {sound.said}")
         work = Mending(patient)
         before = {one.name: list(_look(one, patient)) for one in made if not one.rows}
         unchecked = self._store._backend.unchecked

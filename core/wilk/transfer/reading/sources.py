@@ -22,6 +22,7 @@ from wilk.errors import BackendError, Invalid, NotFound, PluginError
 from wilk.transfer.reading import unpacking
 from wilk.transfer.reading.addresses import hidden
 from wilk.transfer.reading.folders import MOST_FILES, shown, within
+from wilk.transfer.reading.scratch import new_folder
 from wilk.transfer.reading.zips import Archive
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ class Source:
     def scratch(self) -> Path:
         """A private temporary folder, gone when the source is closed."""
         if not self._scratch:
-            self._scratch.append(Path(tempfile.mkdtemp(prefix="wilk-")))
+            self._scratch.append(new_folder())
         return self._scratch[0]
 
     def databases(self) -> list[SourceFile]:

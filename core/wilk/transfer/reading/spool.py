@@ -5,14 +5,13 @@ from __future__ import annotations
 import pickle
 import shutil
 import sqlite3
-import tempfile
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from wilk.errors import BackendError
+from wilk.transfer.reading.scratch import new_folder
 from wilk.transfer.trees import Node
 
 _BATCH = 2_000
@@ -27,12 +26,12 @@ class Spool:
     """
 
     def __init__(self) -> None:
-        self._folder = tempfile.mkdtemp(prefix="wilk-")  # readable by its owner alone
+        self._folder = new_folder()
         self._waiting: list[tuple[Any, ...]] = []
         self._bodies: list[tuple[int, bytes]] = []
         self._next = 0
         self._indexed = False
-        self._db = sqlite3.connect(str(Path(self._folder) / "spool.db"), check_same_thread=False)
+        self._db = sqlite3.connect(self._folder / "spool.db", check_same_thread=False)
         for statement in (
             "PRAGMA journal_mode = off",
             "PRAGMA synchronous = off",
@@ -134,7 +133,7 @@ class Spool:
             self._indexed = True
 
     def _full(self, error: sqlite3.OperationalError) -> BackendError:
-        folder = Path(self._folder).parent
+        folder = self._folder.parent
         return BackendError(
             f"records cannot be put in order in {folder}: {error}; make room there, or set "
             "TMPDIR to another folder"
