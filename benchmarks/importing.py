@@ -1,4 +1,4 @@
-"""Measures an import of many messages: ``python tools/measure_import.py [COUNT]``.
+"""Measures an import of many messages: ``python -m benchmarks.importing [COUNT]``.
 
 The source is written first. The import then runs in a process of its own, which tells messages a second,
 processor time, and how far its memory grew beyond what an import of 2,000 messages had taken.
@@ -11,8 +11,6 @@ import sys
 import tempfile
 import textwrap
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.core.librechat import large
 
@@ -40,7 +38,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         large.write(Path(folder) / "small", 2_000)
         large.write(Path(folder) / "large", count)
-        subprocess.run([sys.executable, "-c", textwrap.dedent(_RUN), folder], check=True)  # noqa: S603 our own
+        subprocess.run([sys.executable, "-c", textwrap.dedent(_RUN), folder], check=True)
 
 
 if __name__ == "__main__":
