@@ -179,7 +179,11 @@ def test_interrupted_it_tells_how_to_go_on_and_does(talk: None, good: Run, to: s
     with open(reading) as output:
         assert "copying: " in output.read()
     _, errors = process.communicate(timeout=60)
-    assert (process.returncode, "goes on from there" in errors, "Traceback" in errors) == (130, True, False), errors
+    assert (process.returncode, "goes on from there" in errors, "Traceback" in errors) == (
+        130,
+        True,
+        False,
+    ), errors
     found = good("move", "--to", to, "--json").json
     assert (found["equal"], 0 < found["copied"] < found["rows"] == 20_004) == (True, True)
 

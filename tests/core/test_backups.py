@@ -152,6 +152,7 @@ class TestWhatIsInOne:
             assert made.good
             assert [note for note in made.notes if "broken" in note and "personas/wolf.yaml" in note]
 
+    @pytest.mark.sqlite
     def test_its_manifest_tells_where_it_comes_from(self) -> None:
         time = Time()
         with wilk.open_store(clock=wilk.Clock(time)) as store:
@@ -259,6 +260,7 @@ class TestWhereTheyLie:
 
     def test_a_folder_that_cannot_be_written_is_named(self, home: Path) -> None:
         with wilk.open_store() as store:
+            home.mkdir(exist_ok=True)
             (home / "backups").write_text("in the way")
             with pytest.raises(wilk.BackendError, match="backups"):
                 store.backups.create()
