@@ -10,6 +10,8 @@ from wilk.cli.output import Output, Styled, moment
 from wilk.cli.parsing import UsageError, Verb
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from wilk.cli.context import Context
     from wilk.cli.parsing import Parser
     from wilk.records.transfer import MigrationResult
@@ -167,8 +169,7 @@ def _show(out: Output, result: MigrationResult) -> None:
         out.note(f"{result.source} holds nothing that could be taken over")
 
 
-def _show_counts(out: Output, title: str, counts: object) -> None:
-    found: dict[str, int] = dict(counts)  # type: ignore[call-overload]
+def _show_counts(out: Output, title: str, found: Mapping[str, int]) -> None:
     if not found or out.quiet:
         return
     out.line()
